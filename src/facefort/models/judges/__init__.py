@@ -1,0 +1,1 @@
+"""Networks that only look: who is in a picture, how alike two pictures are."""
