@@ -1,0 +1,1 @@
+"""A picture file becomes numbers and goes back; folders of them; degradations."""
