@@ -52,8 +52,6 @@ def _decode_vips(data: bytes, format_name: str, max_pixels: int) -> Content:
     image = _upright(image)
     if image.interpretation == "cmyk":
         image = _cmyk_to_srgb(image)
-    if format_name == "tiff" and image.hasalpha() and tiff.is_premultiplied(data):
-        image = image.unpremultiply().rint().cast(image.format)
     has_alpha = bool(image.hasalpha())
     _check_kind(image, image.bands - has_alpha)
     levels = image.numpy().reshape(image.height, image.width, image.bands)

@@ -14,7 +14,7 @@ from facefort.pictures.formats import PICTURE_SUFFIXES
 
 __all__ = ["PICTURE_SUFFIXES", "expand", "natural_key", "pair_by_stem"]
 
-_NUMBER = re.compile(r"(\d+)")
+_PIECES = re.compile(r"\d+|\D")
 
 
 def expand(inputs: Sequence[str], stdin: TextIO | None = None) -> list[Path]:
@@ -56,14 +56,14 @@ def pair_by_stem(left: Sequence[Path], right: Sequence[Path]) -> tuple[list[tupl
     return pairs, left_over, right_over
 
 
-def natural_key(path: Path) -> tuple[tuple[tuple[str, int, str], ...], ...]:
+def natural_key(path: Path) -> tuple[list[list[tuple[str, int]]], str]:
     """Sorting key under which ``img2`` comes before ``img10``, folder by folder, upper and lower case together."""
-    return tuple(tuple(_piece(text) for text in _NUMBER.split(part)) for part in path.parts)
+    return [[_piece(text) for text in _PIECES.findall(part.casefold())] for part in path.parts], str(path)
 
 
-def _piece(text: str) -> tuple[str, int, str]:
-    # A number sorts like a digit would among letters, then by value; the text itself decides between 1 and 01.
-    return ("0", int(text), text) if text.isdecimal() else (text.casefold(), 0, text)
+def _piece(text: str) -> tuple[str, int]:
+    """A character, or a number, which stands among characters where a digit would."""
+    return ("0", int(text)) if text.isdecimal() else (text, 0)
 
 
 def _with_listed(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -117,21 +118,23 @@ def chain(block: bytes) -> Iterator[int]:
 
 
 def content(block: bytes, field: Field) -> bytes:
-    """Bytes of a tag's value; empty for a type that TIFF 6.0 does not know.
+    """Bytes of a tag's value, whose type must be one of TIFF 6.0.
 
     Raises:
         TagError: the value lies outside the block.
     """
-    size = _NUMBER_BYTES.get(field.kind, 0) * _NUMBERS.get(field.kind, 1) * field.count
+    size = _NUMBER_BYTES[field.kind] * _NUMBERS.get(field.kind, 1) * field.count
     at = field.position + 8
     return cut(block, at if size <= 4 else integer(block, at, 4), size)
 
 
 def read(block: bytes, offset: int) -> Directory:
-    """The directory at ``offset`` with its EXIF, GPS and interoperability directories; unknown types are left out.
+    """The directory at ``offset`` with its EXIF, GPS and interoperability directories.
+
+    Left out are values of unknown types, and values that lie outside the block: editors cut off maker's notes.
 
     Raises:
-        TagError: something lies outside the block.
+        TagError: a directory lies outside the block.
     """
     return _read(block, offset, depth=0)
 
@@ -142,7 +145,8 @@ def _read(block: bytes, offset: int, depth: int) -> Directory:
         if field.tag in _SUBDIRECTORIES and depth < len(_SUBDIRECTORIES):
             tags[field.tag] = _read(block, integer(block, field.position + 8, 4), depth + 1)
         elif field.kind in _NUMBER_BYTES:
-            tags[field.tag] = Value(field.kind, field.count, content(block, field))
+            with contextlib.suppress(TagError):
+                tags[field.tag] = Value(field.kind, field.count, content(block, field))
     return tags
 
 

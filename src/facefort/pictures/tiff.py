@@ -6,8 +6,6 @@ from facefort.pictures import tags
 
 _NEW_SUBFILE_TYPE = 254
 _REDUCED_RESOLUTION = 1
-_EXTRA_SAMPLES = 338
-_ASSOCIATED_ALPHA = 1
 _XMP = 700
 _BYTE = 1
 # Tags of the first directory that describe the photo (EXIF 2.32, table 4), not how its pixels are stored.
@@ -32,27 +30,16 @@ def pages(file: bytes) -> int:
     Raises:
         tags.TagError: the directories are damaged.
     """
-    kinds = (_number(file, offset, _NEW_SUBFILE_TYPE) for offset in tags.chain(file))
-    return sum(not kind & _REDUCED_RESOLUTION for kind in kinds)
-
-
-def is_premultiplied(file: bytes) -> bool:
-    """Whether the colours of a TIFF file were multiplied by its alpha.
-
-    Raises:
-        tags.TagError: the directories are damaged.
-    """
-    return _number(file, next(tags.chain(file)), _EXTRA_SAMPLES) == _ASSOCIATED_ALPHA
+    return sum(not _subfile_type(file, offset) & _REDUCED_RESOLUTION for offset in tags.chain(file))
 
 
 def exif_block(file: bytes) -> bytes | None:
-    """The descriptive tags of a TIFF file as an EXIF block, or None where it has none.
-
-    Raises:
-        tags.TagError: the directories are damaged.
-    """
+    """The descriptive tags of a TIFF file as an EXIF block, or None where it has none or they are damaged."""
     order = tags.byte_order(file)
-    found = tags.read(file, next(tags.chain(file)))
+    try:
+        found = tags.read(file, next(tags.chain(file)))
+    except tags.TagError:
+        return None
     described = {tag: value for tag, value in found.items() if tag in _DESCRIPTIVE}
     return file[:4] + (8).to_bytes(4, order) + tags.lay_out(described, 8, order) if described else None
 
@@ -76,8 +63,8 @@ def with_tags(file: bytes, exif: bytes | None, xmp: bytes | None) -> bytes:
     return file[:4] + start.to_bytes(4, order) + file[8:].ljust(start - 8, b"\0") + tags.lay_out(merged, start, order)
 
 
-def _number(file: bytes, offset: int, tag: int) -> int:
+def _subfile_type(file: bytes, offset: int) -> int:
     for field in tags.fields(file, offset):
-        if field.tag == tag:
-            return tags.integer(file, field.position + 8, 2 if field.kind == tags.SHORT else 4)
+        if field.tag == _NEW_SUBFILE_TYPE:
+            return tags.integer(file, field.position + 8, 4)
     return 0
