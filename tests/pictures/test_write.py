@@ -311,3 +311,12 @@ def test_xmp_stands_in_png_where_readers_look(kit, tmp_path, rng):
     random_photo(rng, metadata=Metadata(xmp=kit.XMP)).write(path)
     assert b"iTXtXML:com.adobe.xmp\0\0\0\0\0<?xpacket" in path.read_bytes()
     assert pyvips.Image.new_from_file(str(path)).get("xmp-data").startswith(b"<?xpacket")
+
+
+@pytest.mark.parametrize("dpi", [None, (300, 150)])
+def test_jpeg_says_how_large_it_is_on_paper(tmp_path, rng, dpi):
+    metadata = Metadata(dots_per_mm=(dpi[0] / 25.4, dpi[1] / 25.4)) if dpi else Metadata()
+    random_photo(rng, metadata=metadata).write(tmp_path / "a.jpg")
+    image = Image.open(tmp_path / "a.jpg")
+    assert image.info["jfif_version"] == (1, 2)
+    assert image.info.get("dpi") == dpi

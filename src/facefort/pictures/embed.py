@@ -1,4 +1,4 @@
-"""Putting EXIF and XMP, byte for byte, into encoded files.
+"""Putting EXIF, XMP and the JFIF header, byte for byte, into encoded files.
 
 libvips would parse an EXIF block and write it anew, with tags added and maker's notes moved.
 """
@@ -24,7 +24,7 @@ def with_blocks(file: bytes, format_name: str, exif: bytes | None, xmp: bytes | 
     """An encoded file with metadata added.
 
     Args:
-        file: what an encoder wrote, without EXIF and XMP.
+        file: what an encoder wrote, without EXIF and XMP; a JPEG begins with JFIF.
         format_name: "jpeg", "png", "webp" or "tiff".
         exif: block from its byte order mark on.
         xmp: packet.
@@ -36,17 +36,28 @@ def with_blocks(file: bytes, format_name: str, exif: bytes | None, xmp: bytes | 
     )
 
 
+def with_jfif(file: bytes, dots_per_mm: tuple[float, float]) -> bytes:
+    """A JPEG that begins with the JFIF segment, which libvips leaves out: it says YCbCr, and the resolution on paper.
+
+    Args:
+        file: JPEG without that segment.
+        dots_per_mm: horizontal and vertical; 1.0 means unknown.
+    """
+    known = dots_per_mm != (1.0, 1.0)
+    dots = [min(65535, round(each * 25.4)) if known else 1 for each in dots_per_mm]
+    body = b"JFIF\0\x01\x02" + bytes([known]) + b"".join(each.to_bytes(2, "big") for each in dots) + b"\0\0"
+    return file[:2] + _segment(b"\xff\xe0", body) + file[2:]
+
+
 def _into_jpeg(file: bytes, exif: bytes | None, xmp: bytes | None) -> bytes:
-    at = 2
-    if file[2:4] == b"\xff\xe0":  # JFIF wants to be the first segment
-        at += 2 + int.from_bytes(file[4:6], "big")
+    at = 4 + int.from_bytes(file[4:6], "big")  # behind JFIF, which is the first segment
     blocks = ((b"Exif\0\0", exif), (_XMP_NAMESPACE, xmp))
-    segments = [_segment(prefix + block) for prefix, block in blocks if block is not None]
+    segments = [_segment(b"\xff\xe1", prefix + block) for prefix, block in blocks if block is not None]
     return file[:at] + b"".join(segments) + file[at:]
 
 
-def _segment(body: bytes) -> bytes:
-    return b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+def _segment(marker: bytes, body: bytes) -> bytes:
+    return marker + (len(body) + 2).to_bytes(2, "big") + body
 
 
 def _into_png(file: bytes, exif: bytes | None, xmp: bytes | None) -> bytes:

@@ -84,7 +84,7 @@ def _encode_vips(levels: Levels, colours: int, bits: int, metadata: Metadata, ta
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", metadata.icc)
     options = _SAVE_OPTIONS[target.name] | ({"Q": quality} if target.name in _LOSSY else {})
     data: bytes = getattr(image, f"{target.name}save_buffer")(keep="icc", **options)
-    return data
+    return embed.with_jfif(data, metadata.dots_per_mm) if target.name == "jpeg" else data
 
 
 def _encode_bmp(levels: Levels) -> bytes:
