@@ -72,7 +72,7 @@ def cut(faces: Tensor, layout: Layout, chip: Template) -> Tensor:
         chip: what the recogniser wants.
 
     Returns:
-        (N, 3, chip.size, chip.size); what lies outside the face repeats its border.
+        (N, 3, chip.size, chip.size); black where the chip reaches beyond the face, as dlib fills it.
 
     Raises:
         PictureError: not a batch of square RGB pictures.
@@ -125,7 +125,7 @@ def resampling_matrix(source: int, target: int, start: float, length: float) -> 
         length: source pixels that the wanted ones cover.
 
     Returns:
-        (target, source) float32, rows sum to 1; beyond an end the end pixel repeats.
+        (target, source) float32; a row sums to 1 where it lies inside, to less where it reaches beyond an end.
     """
     step = length / target
     reach = max(step, 1.0)
@@ -133,6 +133,8 @@ def resampling_matrix(source: int, target: int, start: float, length: float) -> 
     taps = torch.arange(2 * int(reach + 1) + 1) - int(reach + 1)
     places = centres.floor().long()[:, None] + taps
     weights = (1 - (places - centres[:, None]).abs() / reach).clamp_min(0)
+    weights = weights / weights.sum(1, keepdim=True)
+    inside = (places >= 0) & (places < source)
     matrix = torch.zeros(target, source, dtype=torch.float64)
-    matrix.scatter_add_(1, places.clamp(0, source - 1), weights / weights.sum(1, keepdim=True))
+    matrix.scatter_add_(1, places.clamp(0, source - 1), weights * inside)
     return matrix.float()

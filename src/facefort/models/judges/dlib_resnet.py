@@ -144,7 +144,7 @@ def _assign(module: nn.Module, layer: Layer) -> None:
     sizes = [parameter.numel() for parameter in module.parameters()]
     if (layer.kind, layer.settings, layer.values.size) != (kind, settings, sum(sizes)):
         raise WeightsError(f"a layer {layer.kind}{layer.settings} where dlib's recogniser has {kind}{settings}")
-    parts = torch.from_numpy(layer.values).split(sizes)
+    parts = torch.split(torch.from_numpy(layer.values), sizes)
     for parameter, part in zip(module.parameters(), parts, strict=True):
         # dlib's fully connected layer stores (inputs, outputs), torch's linear one the transpose.
         parameter.copy_(part.view(parameter.shape[::-1]).T if kind == "fc" else part.view_as(parameter))

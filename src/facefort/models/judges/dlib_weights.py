@@ -152,7 +152,7 @@ class _Stream:
 
     def _take(self, count: int) -> bytes:
         end = self._place + count
-        self.expect(0 <= count and end <= len(self._data), "it is cut short")
+        self.expect(count >= 0 and end <= len(self._data), "it is cut short")
         taken = self._data[self._place : end]
         self._place = end
         return taken

@@ -1,0 +1,132 @@
+"""What a metric is, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from facefort.errors import PictureError, UsageError
+from facefort.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Direction = Literal["higher", "lower"]
+Definition = Callable[["Tensor", "Tensor"], "Tensor"]
+
+_SLACK = 1e-4
+"""How far a float picture may leave [0, 1]: resampling rounds, while a picture in 0..255 is a mistake."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number per picture, with everything that a reader must know to compare it.
+
+    Attributes:
+        name: the name, which carries the variant: "psnr-rgb".
+        direction: which way is better.
+        range: smallest and largest possible value.
+        needs_reference: whether it compares with a second picture.
+        variant: one line that fixes the definition.
+        reference: the implementation that it is tested against.
+        compute: the definition itself, from checked pictures and references; one that needs no reference is handed
+            the pictures twice.
+        unit: "dB", or "" for a bare number.
+        differentiable: whether gradients reach the pictures.
+        smallest: shortest side that it is defined on, in pixels.
+    """
+
+    name: str
+    direction: Direction
+    range: tuple[float, float]
+    needs_reference: bool
+    variant: str
+    reference: str
+    compute: Definition = field(repr=False)
+    unit: str = ""
+    differentiable: bool = True
+    smallest: int = 1
+
+    def __call__(self, pictures: Tensor, reference: Tensor | None = None) -> Tensor:
+        """Score each picture.
+
+        Args:
+            pictures: (N, 3, H, W) RGB in [0, 1].
+            reference: the same shape; needed or forbidden as :attr:`needs_reference` says.
+
+        Returns:
+            (N,) on the pictures' device.
+
+        Raises:
+            UsageError: the reference is missing, or given to a metric that takes none.
+            PictureError: not such a batch, NaN, too small, sizes that differ, or nothing that can be scored.
+        """
+        self._check(pictures, "pictures")
+        if reference is None:
+            if self.needs_reference:
+                raise UsageError(f"{self.name} compares with a reference; give the clean pictures, too")
+            return self.compute(pictures, pictures)
+        if not self.needs_reference:
+            raise UsageError(f"{self.name} takes no reference; leave it out")
+        self._check(reference, "reference pictures")
+        if pictures.shape != reference.shape:
+            raise PictureError(
+                f"{self.name} needs pictures and references of one size, not {tuple(pictures.shape)} and "
+                f"{tuple(reference.shape)}"
+            )
+        return self.compute(pictures, reference.to(pictures))
+
+    def _check(self, pictures: Tensor, what: str) -> None:
+        shape = tuple(pictures.shape)
+        if len(shape) != 4 or shape[1] != 3 or 0 in shape or not pictures.is_floating_point():
+            raise PictureError(
+                f"{self.name} takes {what} as floats of shape (N, 3, H, W), not {pictures.dtype} {shape}"
+            )
+        if min(shape[2:]) < self.smallest:
+            raise PictureError(
+                f"{self.name} needs {what} of at least {self.smallest} px a side, not {shape[3]} x {shape[2]}"
+            )
+        low, high = (bound.item() for bound in pictures.detach().aminmax())
+        if low != low or high != high:
+            raise PictureError(f"{self.name} was given {what} with NaN in them; what made them has failed")
+        if low < -_SLACK or high > 1 + _SLACK:
+            raise PictureError(f"{self.name} takes {what} in [0, 1], not {low:g} to {high:g}; scale or clip them first")
+
+
+METRICS: Registry[Metric] = Registry("metric")
+"""Every metric; facts: ``direction``, ``needs_reference`` and the ``weights`` it needs fetched."""
+
+METRICS.add("psnr-rgb", "facefort.metrics.fidelity:PSNR_RGB", direction="higher", needs_reference=True, weights=())
+METRICS.add("ssim-rgb", "facefort.metrics.fidelity:SSIM_RGB", direction="higher", needs_reference=True, weights=())
+METRICS.add(
+    "lpips-alex",
+    "facefort.metrics.learned:LPIPS_ALEX",
+    direction="lower",
+    needs_reference=True,
+    weights=("lpips-backbones", "lpips-linear"),
+)
+METRICS.add(
+    "lpips-vgg",
+    "facefort.metrics.learned:LPIPS_VGG",
+    direction="lower",
+    needs_reference=True,
+    weights=("lpips-backbones", "lpips-linear"),
+)
+METRICS.add("niqe", "facefort.metrics.niqe:NIQE", direction="lower", needs_reference=False, weights=("niqe-pristine",))
+METRICS.add(
+    "identity-dlib",
+    "facefort.metrics.learned:IDENTITY_DLIB",
+    direction="lower",
+    needs_reference=True,
+    weights=("dlib-resnet",),
+)
+
+
+def metric(name: str) -> Metric:
+    """The metric called ``name``.
+
+    Raises:
+        UnknownNameError: nothing has that name.
+    """
+    return METRICS.get(name)
