@@ -74,10 +74,10 @@ def ascend(problem: Problem, noise: Tensor, *, epsilon: float, steps: int, step_
         loss, gradient = (_loss(problem, moved), None) if last else _gradient(problem, moved, first=step == 0)
         trace.append(loss)
         better = loss > best_loss
-        best = torch.where(better[:, None, None, None], moved, best)
+        best = moved if bool(better.all()) else torch.where(better[:, None, None, None], moved, best)
         best_loss = torch.where(better, loss, best_loss)
         if gradient is not None:
-            moved = torch.clamp(moved + step_size * gradient.sign(), low, high)
+            moved = torch.add(moved, gradient.sign_(), alpha=step_size).clamp_(low, high)
     return Ascent(best, best_loss, torch.stack(trace))
 
 
@@ -108,7 +108,7 @@ def _gradient(problem: Problem, moved: Tensor, *, first: bool) -> tuple[Tensor, 
             f"{problem.model} has no differentiable path from its output to its input (gradient masking); "
             "attack it with straight-through or soft quantisation"
         )
-    _finite(problem, gradient.flatten(1).abs().amax(1))
+    _finite(problem, gradient.flatten(1).sum(1))  # one NaN or infinity anywhere makes the sum one
     if first:
         _refuse_dead(problem, gradient)
     return loss, gradient
