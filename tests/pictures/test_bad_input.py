@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 
 import numpy as np
 import pytest
@@ -71,11 +72,9 @@ def test_cut_off(kit, save, rng, kind, part):
 
 
 def test_too_large_is_refused_from_the_header(save):
-    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (20000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0\xcc\xc3\xdc\x3f"
-    import zlib
-
-    header = header[:-4] + zlib.crc32(header[12:-4]).to_bytes(4, "big")
-    message = refusal(save(header + b"\0\0\0\x08IDAT" + bytes(64), "bomb.png"))
+    header = b"IHDR" + (20000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    checked = b"\0\0\0\r" + header + zlib.crc32(header).to_bytes(4, "big")
+    message = refusal(save(b"\x89PNG\r\n\x1a\n" + checked + b"\0\0\0\x08IDAT" + bytes(64), "bomb.png"))
     assert "20000 x 20000 = 400000000 pixels" in message
     assert "200000000" in message
     assert "--max-pixels 400000000" in message
@@ -130,3 +129,11 @@ def test_too_many_channels(kit, save):
 def test_lab_colours(kit, save):
     data = kit.vips_image(np.full((4, 4, 3), 50, np.float32), "lab").tiffsave_buffer()
     assert "LAB" in refusal(save(data, "a"))
+
+
+def test_a_complaint_that_quotes_the_file_does_not_spoil_the_next_picture(kit, save):
+    data = kit.pillow_bytes(kit.smooth(), "AVIF", exif=kit.make_exif(6))
+    assert "makes no sense" in refusal(save(data.replace(b"irot", b"ir\xa6t"), "a.avif"))
+    for kind in ("JPEG", "PNG", "TIFF"):
+        assert Photo.read(save(kit.pillow_bytes(kit.smooth(), kind), "good")).width == 64
+    assert "makes no sense" not in refusal(save(kit.pillow_bytes(kit.smooth(), "JPEG")[:500], "cut.jpg"))

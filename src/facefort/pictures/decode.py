@@ -17,7 +17,7 @@ from facefort.pictures import tags, tiff
 from facefort.pictures.content import Content
 from facefort.pictures.levels import to_unit
 from facefort.pictures.metadata import Metadata, clean_exif, profile_channels
-from facefort.pictures.vips import pyvips
+from facefort.pictures.vips import CodecError, complaints, pyvips
 
 # A float that still rounds to a level of 16 bits.
 _FLOAT_TOLERANCE = 0.5 / 65535
@@ -39,9 +39,10 @@ def decode(data: bytes, format_name: str, max_pixels: int) -> Content:
     if format_name == "bmp":
         return _decode_bmp(data, max_pixels)
     try:
-        return _decode_vips(data, format_name, max_pixels)
-    except (pyvips.Error, tags.TagError) as error:
-        raise PictureError(f"is damaged or cut off ({_reason(error)}); copy it again from where it came from") from None
+        with complaints():
+            return _decode_vips(data, format_name, max_pixels)
+    except (CodecError, tags.TagError) as error:
+        raise _damaged(error) from None
 
 
 def _decode_vips(data: bytes, format_name: str, max_pixels: int) -> Content:
@@ -170,7 +171,7 @@ def _decode_bmp(data: bytes, max_pixels: int) -> Content:
         _check_size(image.width, image.height, max_pixels)
         image.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise PictureError(f"is damaged or cut off ({_reason(error)}); copy it again from where it came from") from None
+        raise _damaged(error) from None
     grey, has_alpha = image.mode in ("1", "L"), image.mode == "RGBA"
     levels = np.asarray(image.convert("L" if grey else image.mode if has_alpha else "RGB"))
     levels = levels.reshape(image.height, image.width, -1)
@@ -183,8 +184,5 @@ def _decode_bmp(data: bytes, max_pixels: int) -> Content:
     )
 
 
-def _reason(error: Exception) -> str:
-    """First line of a decoder's complaint, without libvips's frame around it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    wanted = [line for line in lines if not line.startswith("unable to call")]
-    return (wanted or lines or ["no reason given"])[0]
+def _damaged(error: Exception) -> PictureError:
+    return PictureError(f"is damaged or cut off ({error}); copy it again from where it came from")

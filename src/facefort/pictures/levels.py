@@ -56,7 +56,7 @@ def to_levels(unit: Pixels, bits: int) -> Levels:
 
     def band(rows: slice) -> None:
         scaled = unit[rows] * white
-        if not np.isfinite(scaled.sum(dtype=np.float64)):
+        if not np.isfinite(scaled.sum()):
             raise PictureError("the picture has pixels that are not numbers (NaN or infinite)")
         np.clip(scaled, 0, white, out=scaled)
         scaled += np.float32(0.5)

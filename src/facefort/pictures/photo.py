@@ -17,7 +17,7 @@ from facefort.pictures.encode import encode, fitting_blocks
 from facefort.pictures.formats import FORMATS, HEAD_BYTES, foreign, format_for, sniff
 from facefort.pictures.levels import Pixels
 from facefort.pictures.metadata import Metadata
-from facefort.pictures.vips import pyvips
+from facefort.pictures.vips import CodecError, complaints, pyvips
 
 __all__ = ["MAX_PIXELS", "Metadata", "Photo"]
 
@@ -186,11 +186,12 @@ class Photo:
             raise OutputError(f"cannot write {path}: {target.name} has no transparency; choose one of {keeping}")
         metadata = dataclasses.replace(self.metadata, exif=None, xmp=None) if strip_metadata else self.metadata
         try:
-            data = encode(Content(self.pixels, self.alpha, self.bits, self.grey, metadata), target, quality)
+            with complaints():
+                data = encode(Content(self.pixels, self.alpha, self.bits, self.grey, metadata), target, quality)
         except PictureError as error:
             raise PictureError(f"{path} was not written: {error}") from None
-        except pyvips.Error as error:
-            raise OutputError(f"cannot write {path}: {' '.join(str(error).split())}") from None
+        except CodecError as error:
+            raise OutputError(f"cannot write {path}: {error}; another format may take it") from None
         write_bytes(path, data)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import pyvips
+
+__all__ = ["CodecError", "complaints", "pyvips"]
 
 # Every photo is decoded once from its own bytes: remembered operations would only hold memory.
 pyvips.cache_set_max(0)
@@ -12,4 +16,26 @@ pyvips.cache_set_max(0)
 if "VIPS_CONCURRENCY" not in os.environ:
     pyvips.concurrency_set(min(4, os.cpu_count() or 1))
 
-__all__ = ["pyvips"]
+
+class CodecError(Exception):
+    """What libvips complained of, in one line."""
+
+
+@contextlib.contextmanager
+def complaints() -> Iterator[None]:
+    """Turn every failure of libvips into a :class:`CodecError`."""
+    try:
+        yield
+    except pyvips.Error as error:
+        raise CodecError(_gist(str(error))) from None
+    except UnicodeDecodeError:
+        # The complaint quotes bytes of the file. pyvips fails to read it and leaves it in libvips's buffer, where it
+        # would make the next, innocent picture fail too.
+        pyvips.vips_lib.vips_error_clear()
+        raise CodecError("its structure makes no sense") from None
+
+
+def _gist(complaint: str) -> str:
+    """The codec's own last words, without the frame and the failed attempts that libvips reports before them."""
+    _frame, *words = [line.strip() for line in complaint.splitlines() if line.strip()]
+    return words[-1] if words else "no reason given"
