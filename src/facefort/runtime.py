@@ -47,7 +47,11 @@ class Runtime:
         """Move a network to the device, in the channels-last memory format that CPU and GPU convolve fastest."""
         import torch
 
-        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        module.to(self.device)
+        for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.ndim == 4:
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+        return module
 
 
 def choose(device: str = "auto", precision: str = "auto", threads: int = 0) -> Runtime:

@@ -1,0 +1,80 @@
+"""Making restorers: from a preset, from the zoo, from a checkpoint of unknown architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from facefort.errors import ModelError, UnknownNameError, UsageError, WeightsError
+from facefort.models import zoo
+from facefort.models.restorer import Origin, Restorer
+from facefort.models.restorers import RESTORERS
+from facefort.models.spec import Architecture, Options
+from facefort.models.weights import Checkpoint, read_checkpoint
+
+
+def build(name: str, preset: str = "official", **overrides: Any) -> Restorer:  # noqa: ANN401
+    """See :func:`facefort.models.build`."""
+    architecture = RESTORERS.get(name)
+    if preset not in architecture.presets:
+        raise UnknownNameError(f"preset of {name}", preset, architecture.presets)
+    options = {**architecture.presets[preset], **overrides}
+    return Restorer(_network(architecture, options), architecture, options, Origin(f"{name}:{preset}")).eval()
+
+
+def load(source: str | Path) -> Restorer:
+    """See :func:`facefort.models.load`."""
+    if str(source) in zoo.names():
+        entry = zoo.find(str(source))
+        return _fitted(read_checkpoint(entry.weights), entry.name, entry.card)
+    path = Path(source)
+    if path.suffix or path.exists():
+        return _fitted(read_checkpoint(path), path.stem, {})
+    raise UnknownNameError("model", str(source), zoo.names())
+
+
+def _fitted(checkpoint: Checkpoint, name: str, card: dict[str, Any]) -> Restorer:
+    """Find the architecture from the keys, build it and load the weights, every one of them."""
+    for entry in RESTORERS:
+        architecture = RESTORERS.get(entry.name)
+        options = architecture.detect(checkpoint.state)
+        if options is not None:
+            break
+    else:
+        some = ", ".join(list(checkpoint.state)[:3])
+        raise WeightsError(
+            f"{checkpoint.file} is of no known restorer (its keys begin with {some}); known: "
+            f"{', '.join(RESTORERS.names())}"
+        )
+    network = _network(architecture, options)
+    _load_strictly(network, checkpoint.state, f"{checkpoint.file} ({architecture.title})")
+    return Restorer(network, architecture, options, Origin(name, checkpoint.sha256, card)).eval().requires_grad_(False)
+
+
+def _network(architecture: Architecture, options: Options) -> nn.Module:
+    try:
+        return architecture.build(**options)
+    except TypeError as error:
+        raise UsageError(f"{architecture.name}: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"{architecture.name}: {error}") from error
+
+
+def _load_strictly(network: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    expected = network.state_dict()
+    missing = sorted(set(expected) - set(state))
+    extra = sorted(set(state) - set(expected))
+    if missing or extra:
+        parts = [f"{len(missing)} missing ({missing[0]})"] if missing else []
+        parts += [f"{len(extra)} unexpected ({extra[0]})"] if extra else []
+        raise WeightsError(f"{what} does not fit: {', '.join(parts)}")
+    wrong = [key for key in expected if expected[key].shape != state[key].shape]
+    if wrong:
+        key = wrong[0]
+        raise WeightsError(f"{what} does not fit: {key} is {tuple(state[key].shape)}, not {tuple(expected[key].shape)}")
+    bad = [key for key, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if bad:
+        raise ModelError(f"{what} holds NaN or infinity in {bad[0]} ({len(bad)} tensors); the file is damaged")
+    network.load_state_dict({key: value.to(expected[key].dtype) for key, value in state.items()}, strict=True)

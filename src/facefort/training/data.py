@@ -1,0 +1,158 @@
+"""Training batches that depend on nothing but the seed and the step, so that a resumed run sees what it would have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.data import Dataset
+
+from facefort.errors import FacefortError, TrainingError
+from facefort.pictures.degrade import degrade
+from facefort.pictures.folders import expand
+from facefort.pictures.photo import Photo
+from facefort.pictures.tensors import from_bytes, round_to_8_bits
+from facefort.runtime import generator
+from facefort.training.recipe import DataSettings
+
+
+class FaceBank:
+    """Aligned faces held in memory as bytes, (N, T, T, 3).
+
+    They are kept at twice the training size, so that shifts and scales of the augmentation do not blur them.
+
+    Args:
+        files: pictures of aligned, square faces.
+        size: training size in pixels.
+        bad_limit: share of unreadable files that is tolerated.
+
+    Raises:
+        TrainingError: no faces, or more unreadable ones than the limit; the message names some.
+    """
+
+    def __init__(self, files: Sequence[Path], size: int, bad_limit: float = 0.0) -> None:
+        self.size = size
+        with ThreadPoolExecutor(4) as pool:
+            loaded = list(pool.map(lambda file: _load(file, 2 * size), files))
+        self.failed = [f"{file.name}: {why}" for file, why in zip(files, loaded, strict=True) if isinstance(why, str)]
+        good = [picture for picture in loaded if not isinstance(picture, str)]
+        if not good:
+            raise TrainingError("no readable faces to train on; give a folder of aligned faces in data.faces")
+        if len(self.failed) > bad_limit * len(files):
+            shown = "; ".join(self.failed[:3])
+            raise TrainingError(f"{len(self.failed)} of {len(files)} training pictures cannot be read ({shown})")
+        self.pictures = np.stack(good)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+class Batches(Dataset[tuple[Tensor, Tensor]]):
+    """Batch number k of a run: clean faces and degraded faces, (B, 3, S, S) each, 8-bit values in [0, 1].
+
+    Args:
+        bank: the faces.
+        settings: augmentation and degradation.
+        seed: the run's seed.
+        batch: faces per step over all processes.
+        steps: number of batches.
+        rank: this process.
+        world: number of processes; each gets every world-th face of the batch.
+    """
+
+    def __init__(
+        self, bank: FaceBank, settings: DataSettings, seed: int, batch: int, steps: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.bank = bank
+        self.settings = settings
+        self.seed = seed
+        self.batch = batch
+        self.steps = steps
+        self.rank = rank
+        self.world = world
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        cv2.setNumThreads(1)
+        clean, degraded = [], []
+        for slot in range(self.rank, self.batch, self.world):
+            ticket = step * self.batch + slot
+            face = self._face(ticket)
+            clean.append(face)
+            degraded.append(self._degraded(face, ticket))
+        return torch.cat(clean), torch.cat(degraded)
+
+    def _face(self, ticket: int) -> Tensor:
+        epoch, place = divmod(ticket, len(self.bank))
+        order = torch.randperm(len(self.bank), generator=generator("order", self.seed, epoch))
+        picture = from_bytes(self.bank.pictures[int(order[place])][None])
+        numbers = generator("augment", self.seed, ticket)
+        if self.settings.flip and torch.rand(1, generator=numbers).item() < 0.5:
+            picture = picture.flip(3)
+        if self.settings.jitter:
+            picture = _moved(picture, self.settings.jitter, numbers)
+        picture = F.avg_pool2d(picture, 2)
+        if self.settings.colour:
+            picture = _recoloured(picture, self.settings.colour, numbers)
+        return round_to_8_bits(picture)
+
+    def _degraded(self, face: Tensor, ticket: int) -> Tensor:
+        numbers = generator("kind", self.seed, ticket)
+        if torch.rand(1, generator=numbers).item() < self.settings.clean_share:
+            return face
+        presets = self.settings.presets
+        preset = presets[int(torch.randint(len(presets), (1,), generator=numbers))]
+        return degrade(face, preset, seed=self.seed, names=[f"train-{ticket}"]).pictures
+
+
+def training_files(source: str) -> list[Path]:
+    """Files of a training folder or glob, sorted.
+
+    Raises:
+        TrainingError: nothing is named.
+    """
+    if not source:
+        raise TrainingError("no training faces; set data.faces to a folder of aligned faces")
+    return expand([source])
+
+
+def _load(file: Path, size: int) -> np.ndarray | str:
+    try:
+        pixels = Photo.read(file).pixels
+    except FacefortError as error:
+        return str(error)
+    if pixels.shape[0] != pixels.shape[1]:
+        return f"not square ({pixels.shape[1]} x {pixels.shape[0]})"
+    shrinks = pixels.shape[0] > size
+    resized = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return np.clip(np.rint(resized * 255), 0, 255).astype(np.uint8)
+
+
+def _moved(picture: Tensor, amount: float, numbers: torch.Generator) -> Tensor:
+    """Shift by up to +-amount of the side, scale by up to 1 +- amount, turn by up to +-amount radians."""
+    shift_x, shift_y, zoom, turn = (torch.rand(4, generator=numbers) * 2 - 1).mul(amount).tolist()
+    scale = 1 + zoom
+    cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
+    matrix = torch.tensor([[[cos, -sin, 2 * shift_x], [sin, cos, 2 * shift_y]]])
+    grid = F.affine_grid(matrix, list(picture.shape), align_corners=False)
+    return F.grid_sample(picture, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp(0, 1)
+
+
+def _recoloured(picture: Tensor, amount: float, numbers: torch.Generator) -> Tensor:
+    """Multiply brightness, contrast and saturation by 1 +- amount and tint by +-amount / 4."""
+    brightness, contrast, saturation = (1 + amount * (torch.rand(3, generator=numbers) * 2 - 1)).tolist()
+    tint = 1 + amount / 4 * (torch.rand(1, 3, 1, 1, generator=numbers) * 2 - 1)
+    picture = picture * brightness * tint
+    mean = picture.mean()
+    picture = mean + contrast * (picture - mean)
+    grey = picture.mean(1, keepdim=True)
+    return (grey + saturation * (picture - grey)).clamp(0, 1)

@@ -1,0 +1,59 @@
+"""A recipe: every setting of a training run, as one validated table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from facefort.config import option
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What the network is trained on."""
+
+    faces: str = option("folder of aligned faces to train on", "")
+    presets: tuple[str, ...] = option("degradation presets, drawn with equal probability", ("gfpgan",))
+    flip: bool = option("mirror half of the faces", True)
+    jitter: float = option("random shift, scale and rotation, as a share of the face", 0.05, low=0, high=0.3)
+    colour: float = option("random brightness, contrast and saturation of the clean face", 0.15, low=0, high=0.5)
+    clean_share: float = option("share of faces that are degraded only by 8-bit rounding", 0.03, low=0, high=1)
+    bad_limit: float = option("share of unreadable files at which training refuses to start", 0.02, low=0, high=1)
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of the losses; 0 leaves a loss out."""
+
+    l1: float = option("L1 on [0, 1]", 1.0, low=0)
+    lpips: float = option("LPIPS", 0.5, low=0)
+    lpips_net: str = option("backbone of the LPIPS loss", "alex", choices=("alex", "vgg"))
+    pyramid: float = option("L1 of the network's auxiliary pictures, where it has them", 0.0, low=0)
+    pyramid_until: int = option("step after which the pyramid loss is dropped", 2000, low=0)
+    identity: float = option("cosine distance of a recogniser's embeddings", 0.0, low=0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run from start to end."""
+
+    model: str = option("architecture", "gfpgan")
+    preset: str = option("size of the architecture", "zoo")
+    options: dict[str, Any] = field(default_factory=dict, metadata={"help": "overrides of the preset's options"})
+    data: DataSettings = field(default_factory=DataSettings, metadata={"help": "data"})
+    loss: LossSettings = field(default_factory=LossSettings, metadata={"help": "losses"})
+    steps: int = option("number of optimiser steps", 4000, low=1)
+    batch: int = option("faces per step, over all processes", 16, low=1)
+    rate: float = option("learning rate of Adam", 5e-4, low=0)
+    betas: tuple[float, float] = option("betas of Adam", (0.9, 0.99))
+    warmup: int = option("steps of linear warm-up", 100, low=0)
+    decay: int = option("last steps, over which the rate falls to zero along a cosine", 1000, low=0)
+    clip: float = option("gradient norm is cut to this", 1.0, low=0)
+    ema: float = option("decay of the averaged weights that ship", 0.998, low=0, high=1)
+    seed: int = option("seed of weights, order and degradations", 0)
+    precision: str = option("arithmetic of the forward pass", "auto", choices=("auto", "fp32", "bf16"))
+    device: str = option("device", "auto")
+    threads: int = option("threads per process, 0 = torch's choice", 0, low=0)
+    save_minutes: float = option("minutes between checkpoints", 3.0, low=0)
+    sample_steps: int = option("steps between sample sheets", 250, low=1)
+    samples: str = option("faces of the sample sheet and of the validation score", "synthetic:8000..8015")

@@ -1,0 +1,88 @@
+"""From a recipe to a trained restorer: data, loop, sample sheets, validation, and the weights that ship."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from facefort import runtime
+from facefort.files import write_bytes
+from facefort.models.factory import build
+from facefort.models.judges.perceptual import lpips
+from facefort.models.restorer import Restorer
+from facefort.models.sources import faces as open_faces
+from facefort.pictures.degrade import degrade
+from facefort.pictures.tensors import round_to_8_bits, to_bytes
+from facefort.training.data import Batches, FaceBank, training_files
+from facefort.training.loop import Progress, Trainer, Watch, join
+from facefort.training.recipe import Recipe
+
+
+def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None = None) -> Restorer:
+    """Train a restorer, resuming from ``out`` where a run was interrupted.
+
+    Under ``torchrun`` every process calls this; each takes its share of every batch.
+
+    Args:
+        recipe: settings.
+        out: run folder; gets ``last.pt``, ``log.csv``, ``scores.csv``, ``sheets/`` and ``recipe.yaml``.
+        on_step: called after each step in the first process.
+
+    Returns:
+        The restorer with the averaged weights.
+
+    Raises:
+        TrainingError: no data, a damaged checkpoint, or a loss that is no longer a number.
+    """
+    rank, world = join()
+    runtime.seed_everything(recipe.seed)
+    restorer = build(recipe.model, recipe.preset, **recipe.options)
+    restorer.train().requires_grad_(True)
+    bank = FaceBank(training_files(recipe.data.faces), restorer.size, recipe.data.bad_limit)
+    batches = Batches(bank, recipe.data, recipe.seed, recipe.batch, recipe.steps, rank, world)
+    trainer = Trainer(restorer, recipe, batches, out, rank, world)
+    watch = Watch(on_step=on_step)
+    if rank == 0:
+        watch.on_sample = Validation(recipe, restorer.size, out / "sheets")
+    return trainer.run(watch)
+
+
+class Validation:
+    """Scores and a sheet of a few held-out faces, the same ones every time.
+
+    Args:
+        recipe: says which faces and degradations.
+        size: side of the faces.
+        folder: where the sheets go.
+    """
+
+    def __init__(self, recipe: Recipe, size: int, folder: Path) -> None:
+        self.folder = folder
+        batch = next(iter(open_faces(recipe.samples, size).batches(64)))
+        self.clean = batch.faces
+        self.degraded = degrade(batch.faces, recipe.data.presets[0], seed=1, names=batch.names).pictures
+
+    def __call__(self, restorer: Restorer, step: int) -> dict[str, float]:
+        """Restore, draw the sheet and return LPIPS (both backbones) and PSNR of the restored faces."""
+        with torch.no_grad():
+            restored = round_to_8_bits(torch.cat([restorer.restore(part) for part in torch.split(self.degraded, 8)]))
+            scores = {f"lpips-{net}": lpips(net)(restored, self.clean).mean().item() for net in ("alex", "vgg")}
+            scores["psnr-rgb"] = _psnr(restored, self.clean)
+        self._draw(restored[:8], step)
+        return {name: round(value, 5) for name, value in scores.items()}
+
+    def _draw(self, restored: Tensor, step: int) -> None:
+        rows = [np.concatenate(list(to_bytes(part)), 1) for part in (self.degraded[:8], restored, self.clean[:8])]
+        ok, data = cv2.imencode(".png", np.concatenate(rows)[:, :, ::-1])
+        assert ok
+        write_bytes(self.folder / f"{step:06d}.png", data.tobytes())
+
+
+def _psnr(restored: Tensor, clean: Tensor) -> float:
+    error = (restored.double() - clean.double()).square().flatten(1).mean(1)
+    return float((-10 * error.log10()).mean())
