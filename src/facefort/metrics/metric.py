@@ -104,14 +104,14 @@ METRICS.add(
     "facefort.metrics.learned:LPIPS_ALEX",
     direction="lower",
     needs_reference=True,
-    weights=("lpips-backbones", "lpips-linear"),
+    weights=("lpips",),
 )
 METRICS.add(
     "lpips-vgg",
     "facefort.metrics.learned:LPIPS_VGG",
     direction="lower",
     needs_reference=True,
-    weights=("lpips-backbones", "lpips-linear"),
+    weights=("lpips",),
 )
 METRICS.add("niqe", "facefort.metrics.niqe:NIQE", direction="lower", needs_reference=False, weights=("niqe-pristine",))
 METRICS.add(

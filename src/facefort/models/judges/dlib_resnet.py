@@ -53,7 +53,7 @@ class DlibResNet(Recogniser):
     name = "dlib"
     dimension = 128
     licence = "CC0-1.0"
-    threshold = 0.6
+    threshold = 0.541
     chip = Template(
         _SIZE,
         tuple(

@@ -38,7 +38,7 @@ class MobileFaceNet(Recogniser):
     name = "arcface-mbf"
     dimension = 512
     licence = "InsightFace non-commercial research"
-    threshold = 0.75
+    threshold = 0.770
     chip = ARCFACE
 
     def __init__(self) -> None:

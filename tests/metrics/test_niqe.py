@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from torch import Tensor
+
+from facefort.errors import PictureError, WeightsError
+from facefort.metrics import metric, niqe
+
+pytestmark = pytest.mark.weights("niqe-pristine")
+
+# What BasicSR 1.4.2 `calculate_niqe(picture, crop_border=0)` says of pictures that scikit-image carries; "flat" has
+# its upper left 200 x 250 pixels white.
+BASICSR = {
+    "astronaut": 3.0646285,
+    "astronaut flat": 4.4332967,
+    "coffee": 4.1152416,
+    "coffee flat": 4.9711687,
+    "chelsea": 2.6255364,
+    "chelsea flat": 8.4874880,
+}
+
+
+@pytest.mark.parametrize("name", BASICSR)
+def test_niqe_is_that_of_basicsr(as_tensor, name: str) -> None:
+    pixels = getattr(data, name.split()[0])().copy()
+    if name.endswith("flat"):
+        pixels[:200, :250] = 255
+    assert metric("niqe")(as_tensor(pixels)).item() == pytest.approx(BASICSR[name], rel=5e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_a_constant_picture_is_refused(value: float) -> None:
+    with pytest.raises(PictureError, match="texture"):
+        metric("niqe")(torch.full((1, 3, 256, 256), value))
+
+
+def test_one_textured_block_is_not_enough(astronaut: Tensor) -> None:
+    picture = torch.full((1, 3, 192, 192), 0.5)
+    picture[:, :, :90, :90] = astronaut[:, :, 100:190, 200:290]
+    with pytest.raises(PictureError, match="this picture has 1"):
+        metric("niqe")(picture)
+
+
+def test_what_lies_beyond_whole_blocks_does_not_count(astronaut: Tensor) -> None:
+    whole = astronaut[:, :, :288, :384]
+    longer = astronaut[:, :, :330, :470]
+    assert metric("niqe")(whole).item() == metric("niqe")(longer).item()
+
+
+def test_halving_is_that_of_matlab() -> None:
+    # MATLAB: imresize(0:7, 0.5) of a row, repeated downwards; bicubic with antialiasing, mirrored ends.
+    ramp = np.tile(np.arange(16.0), (16, 1))
+    halved = niqe._halved(ramp)
+    assert halved.shape == (8, 8)
+    np.testing.assert_allclose(halved[:, 2:-2], np.tile(2 * np.arange(2, 6) + 0.5, (8, 1)), atol=1e-12)
+    stripes = np.tile(np.arange(16) % 2.0, (16, 1))
+    np.testing.assert_allclose(niqe._halved(stripes)[:, 2:-2], 0.5, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [0.5, 1.0, 2.0, 4.0])
+def test_the_fit_finds_the_shape_and_scales_of_its_own_samples(shape: float) -> None:
+    rng = np.random.default_rng(0)
+    magnitude = rng.gamma(1 / shape, size=(3, 300, 300)) ** (1 / shape)
+    # An asymmetric generalised Gaussian falls on either side in proportion to its scale there.
+    right = rng.random(magnitude.shape) < 3 / 4
+    found, left_scale, right_scale = niqe._fit(np.where(right, 3 * magnitude, -magnitude))
+    np.testing.assert_allclose(found, shape, rtol=0.05)
+    np.testing.assert_allclose(left_scale, 1, rtol=0.05)
+    np.testing.assert_allclose(right_scale, 3, rtol=0.05)
+
+
+def test_a_damaged_pristine_model_is_refused(tmp_path, monkeypatch) -> None:
+    broken = tmp_path / "niqe_pris_params.npz"
+    broken.write_bytes(b"PK\3\4 not an archive")
+    monkeypatch.setattr(niqe.assets, "path", lambda name: broken)
+    niqe._pristine.cache_clear()
+    try:
+        with pytest.raises(WeightsError, match="weights fetch niqe-pristine"):
+            niqe._pristine()
+    finally:
+        niqe._pristine.cache_clear()
