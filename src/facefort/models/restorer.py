@@ -71,7 +71,8 @@ class Restorer(nn.Module):
             raise ModelError(
                 f"{self.name} takes faces of shape (N, 3, {self.size}, {self.size}), not {tuple(faces.shape)}"
             )
-        restored = self._scaled(faces, self.architecture.run)
+        run = self.architecture.run
+        restored = self._call(faces, lambda network, signal: [run(network, signal)])[0]
         if restored.shape != faces.shape:
             raise ModelError(f"{self.name} returned {tuple(restored.shape)} for {tuple(faces.shape)}")
         return restored
@@ -81,18 +82,16 @@ class Restorer(nn.Module):
         run = self.architecture.run_pyramid
         if run is None:
             return self(faces), []
-        low, high = self.architecture.low, self.architecture.high
-        signal = (faces * (high - low) + low).contiguous(memory_format=torch.channels_last)
-        with self.runtime.autocast():
-            restored, pyramid = run(self.network, signal)
-        return (restored.float() - low) / (high - low), [(p.float() - low) / (high - low) for p in pyramid]
+        restored, *pyramid = self._call(faces, run)
+        return restored, pyramid
 
-    def _scaled(self, faces: Tensor, run: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
+    def _call(self, faces: Tensor, run: Callable[[nn.Module, Tensor], list[Tensor]]) -> list[Tensor]:
+        """Run the network on [0, 1] pictures and bring what it returns back to [0, 1]."""
         low, high = self.architecture.low, self.architecture.high
         signal = (faces * (high - low) + low).contiguous(memory_format=torch.channels_last)
         with self.runtime.autocast():
-            restored = run(self.network, signal)
-        return (restored.float() - low) / (high - low)
+            pictures = run(self.network, signal)
+        return [(picture.float() - low) / (high - low) for picture in pictures]
 
     @torch.no_grad()
     def restore(self, faces: Tensor) -> Tensor:

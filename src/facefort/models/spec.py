@@ -25,7 +25,7 @@ class Architecture:
         presets: named options; "official" has the published size, "zoo" the one that ships.
         detect: options read from a state dict's keys and shapes, or None where it is another architecture.
         run: (network, batch in the network's range) -> restored batch in the network's range.
-        run_pyramid: the same with the network's auxiliary pictures, small to large, where it has them.
+        run_pyramid: the restored batch and the network's auxiliary pictures, small to large, where it has them.
         low: smallest value of the network's range.
         high: largest value of the network's range.
     """
@@ -38,7 +38,7 @@ class Architecture:
     presets: Mapping[str, Options]
     detect: Callable[[StateDict], Options | None]
     run: Callable[[nn.Module, Tensor], Tensor]
-    run_pyramid: Callable[[nn.Module, Tensor], tuple[Tensor, list[Tensor]]] | None = None
+    run_pyramid: Callable[[nn.Module, Tensor], list[Tensor]] | None = None
     low: float = -1.0
     high: float = 1.0
 

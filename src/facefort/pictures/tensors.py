@@ -26,10 +26,8 @@ def round_to_8_bits(batch: Tensor) -> Tensor:
 
 def to_bytes(batch: Tensor) -> np.ndarray:
     """A batch (N, 3, H, W) in [0, 1] as uint8 pictures (N, H, W, 3)."""
-    array: np.ndarray = (
-        batch.detach().clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).contiguous().numpy()
-    )
-    return array
+    values = batch.detach().clamp(0, 1).mul(255).round().byte()
+    return values.cpu().permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def from_bytes(pictures: np.ndarray) -> Tensor:

@@ -143,9 +143,9 @@ def _run(network: nn.Module, faces: Tensor) -> Tensor:
     return image
 
 
-def _run_pyramid(network: nn.Module, faces: Tensor) -> tuple[Tensor, list[Tensor]]:
+def _run_pyramid(network: nn.Module, faces: Tensor) -> list[Tensor]:
     image, pictures = network(faces)
-    return image, pictures
+    return [image, *pictures]
 
 
 def detect(state: StateDict) -> Options | None:
