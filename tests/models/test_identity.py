@@ -157,6 +157,11 @@ def test_the_layouts_of_one_face_meet(judge: Recogniser, shared: Path) -> None:
     assert judge.distance(judge(face), judge(recut, "arcface")) < judge.threshold / 2
 
 
+@pytest.mark.weights("dlib-resnet")
+def test_dlib_is_the_default() -> None:
+    assert recogniser() is recogniser("dlib")
+
+
 def test_an_unknown_recogniser_is_named() -> None:
     with pytest.raises(UnknownNameError, match="arcface-mbf"):
         recogniser("arcface")

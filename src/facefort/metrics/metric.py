@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -88,7 +89,7 @@ class Metric:
                 f"{self.name} needs {what} of at least {self.smallest} px a side, not {shape[3]} x {shape[2]}"
             )
         low, high = (bound.item() for bound in pictures.detach().aminmax())
-        if low != low or high != high:
+        if math.isnan(low) or math.isnan(high):
             raise PictureError(f"{self.name} was given {what} with NaN in them; what made them has failed")
         if low < -_SLACK or high > 1 + _SLACK:
             raise PictureError(f"{self.name} takes {what} in [0, 1], not {low:g} to {high:g}; scale or clip them first")

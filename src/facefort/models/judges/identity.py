@@ -95,7 +95,6 @@ RECOGNISERS.add(
 )
 
 
-@functools.cache
 def recogniser(name: str = "dlib") -> Recogniser:
     """The recogniser called ``name``: one shared instance, in evaluation mode, parameters frozen.
 
@@ -103,5 +102,9 @@ def recogniser(name: str = "dlib") -> Recogniser:
         UnknownNameError: nothing has that name.
         WeightsError: its weights are not fetched, or damaged.
     """
-    judge = RECOGNISERS.get(name)()
-    return judge.eval().requires_grad_(False)
+    return _shared(name)
+
+
+@functools.cache
+def _shared(name: str) -> Recogniser:
+    return RECOGNISERS.get(name)().eval().requires_grad_(False)
