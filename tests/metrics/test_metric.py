@@ -86,6 +86,14 @@ def test_gradient_reaches_the_pictures_where_it_is_promised(measure: Metric, fac
         assert picture.grad.abs().max() > 0
 
 
+@pytest.mark.parametrize("measure", WITH_REFERENCE, indirect=True)
+def test_gradient_at_equal_pictures_is_finite(measure: Metric, face: Tensor) -> None:
+    picture = face.clone().requires_grad_()
+    measure(picture, face).sum().backward()
+    assert picture.grad is not None
+    assert torch.isfinite(picture.grad).all()
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [

@@ -126,8 +126,9 @@ def test_a_recogniser_is_shared_and_frozen(judge: Recogniser) -> None:
 
 def test_facts_of_the_registry_are_those_of_the_network(judge: Recogniser) -> None:
     facts = RECOGNISERS.entry(judge.name).facts
-    assert facts["licence"] == judge.licence == assets.ASSETS[facts["weights"]].licence
-    assert facts["research_only"] == assets.ASSETS[facts["weights"]].research_only
+    (asset,) = (assets.ASSETS[name] for name in facts["weights"])
+    assert facts["licence"] == judge.licence == asset.licence
+    assert facts["research_only"] == asset.research_only
 
 
 def test_embeddings_of_another_length_are_refused(judge: Recogniser) -> None:

@@ -82,14 +82,14 @@ RECOGNISERS: Registry[Callable[[], Recogniser]] = Registry("recogniser")
 RECOGNISERS.add(
     "dlib",
     "facefort.models.judges.dlib_resnet:load",
-    weights="dlib-resnet",
+    weights=("dlib-resnet",),
     licence="CC0-1.0",
     research_only=False,
 )
 RECOGNISERS.add(
     "arcface-mbf",
     "facefort.models.judges.mobilefacenet:load",
-    weights="arcface-mobilefacenet",
+    weights=("arcface-mobilefacenet",),
     licence="InsightFace non-commercial research",
     research_only=True,
 )
