@@ -1,0 +1,121 @@
+"""`facefort ls`: what there is, by kind."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from facefort.errors import UnknownNameError
+from facefort.registry import Registry
+
+Rows = list[dict[str, Any]]
+
+
+def _registry(load: Callable[[], Registry[Any]]) -> Callable[[], Rows]:
+    return lambda: [{"name": entry.name, **entry.facts} for entry in load()]
+
+
+def _models() -> Rows:
+    from facefort.models import zoo
+
+    rows = []
+    for name in zoo.names():
+        card = zoo.find(name).card
+        keys = ("architecture", "size", "parameters_m", "licence", "scores")
+        rows.append({"name": name, **{key: card[key] for key in keys if key in card}})
+    return rows
+
+
+def _architectures() -> Registry[Any]:
+    from facefort.models.restorers import RESTORERS
+
+    return RESTORERS
+
+
+def _presets() -> Rows:
+    from facefort.pictures.degrade import PRESETS
+
+    return [{"name": preset.name, "source": preset.source} for preset in PRESETS.values()]
+
+
+def _metrics() -> Registry[Any]:
+    from facefort.metrics import METRICS
+
+    return METRICS
+
+
+def _objectives() -> Registry[Any]:
+    from facefort.attacks import OBJECTIVES
+
+    return OBJECTIVES
+
+
+def _recognisers() -> Registry[Any]:
+    from facefort.models.judges.identity import RECOGNISERS
+
+    return RECOGNISERS
+
+
+def _detectors() -> Registry[Any]:
+    from facefort.faces.detect import DETECTORS
+
+    return DETECTORS
+
+
+def _faces() -> Registry[Any]:
+    from facefort.models.sources import SOURCES
+
+    return SOURCES
+
+
+def _regions() -> Rows:
+    from facefort.faces.regions import REGIONS
+
+    return [{"name": name} for name in REGIONS]
+
+
+KINDS: dict[str, Callable[[], Rows]] = {
+    "models": _models,
+    "architectures": _registry(_architectures),
+    "metrics": _registry(_metrics),
+    "objectives": _registry(_objectives),
+    "regions": _regions,
+    "presets": _presets,
+    "faces": _registry(_faces),
+    "recognisers": _registry(_recognisers),
+    "detectors": _registry(_detectors),
+}
+
+
+@click.command(name="ls")
+@click.argument("kind", required=False)
+@click.argument("pattern", default="*")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(kind: str | None, pattern: str, as_json: bool) -> None:
+    """List things of a KIND (models, metrics, presets, faces ...), or the kinds themselves.
+
+    PATTERN is a shell pattern on the name, such as '*ssim*'.
+    """
+    if kind is None:
+        click.echo("\n".join(KINDS))
+        return
+    if kind not in KINDS:
+        raise UnknownNameError("kind", kind, KINDS)
+    rows = [row for row in KINDS[kind]() if fnmatch.fnmatch(row["name"], pattern)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, default=str))
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        facts = ", ".join(f"{key} {_short(value)}" for key, value in row.items() if key != "name")
+        click.echo(f"{row['name']:<{width}}  {facts}".rstrip())
+
+
+def _short(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_short(inner)}" for key, inner in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
