@@ -108,7 +108,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_pickle(path: Path) -> Any:  # noqa: ANN401
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        # A stream rather than a path: torch looks at a path's suffix, and a suffix proves nothing.
+        with path.open("rb") as stream:
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         names = _asked_for(path)
         if names:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
-from torch.utils.data import Dataset
 
 from facefort.errors import FacefortError, TrainingError
 from facefort.pictures.degrade import degrade
@@ -54,7 +54,7 @@ class FaceBank:
         return len(self.pictures)
 
 
-class Batches(Dataset[tuple[Tensor, Tensor]]):
+class Batches:
     """Batch number k of a run: clean faces and degraded faces, (B, 3, S, S) each, 8-bit values in [0, 1].
 
     Args:
@@ -112,6 +112,26 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         presets = self.settings.presets
         preset = presets[int(torch.randint(len(presets), (1,), generator=numbers))]
         return degrade(face, preset, seed=self.seed, names=[f"train-{ticket}"]).pictures
+
+
+def prefetched(batches: Batches, first: int, last: int, ahead: int = 4) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches ``first`` to ``last`` - 1 in order, drawn a little ahead in threads.
+
+    Threads, because a process that is forked after torch or OpenCV have started theirs can wait for a lock for ever.
+    """
+    with ThreadPoolExecutor(2, "batches") as pool:
+        waiting: deque[Future[tuple[Tensor, Tensor]]] = deque()
+        try:
+            for step in range(first, last + ahead):
+                if step < last:
+                    waiting.append(pool.submit(batches.__getitem__, step))
+                if len(waiting) > ahead or step >= last:
+                    if not waiting:
+                        return
+                    yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def training_files(source: str) -> list[Path]:

@@ -7,7 +7,7 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.utils.data import DataLoader, Sampler
 
 from facefort import config, runtime
 from facefort.errors import TrainingError
 from facefort.files import write_text
 from facefort.models.restorer import Restorer
-from facefort.training.data import Batches
+from facefort.training.data import Batches, prefetched
 from facefort.training.losses import RestorationLoss
 from facefort.training.recipe import Recipe
 from facefort.training.state import TrainingState
@@ -86,10 +85,7 @@ class Trainer:
             write_text(self.out / "recipe.yaml", config.to_yaml(recipe))
         saved = started = time.monotonic()
         first, before = state.step, state.seconds
-        loader = DataLoader(
-            self.batches, batch_size=None, sampler=_From(state.step, recipe.steps), num_workers=1, prefetch_factor=8
-        )
-        for clean, degraded in loader:
+        for clean, degraded in prefetched(self.batches, state.step, recipe.steps):
             losses = self._step(clean, degraded)
             state.step += 1
             state.seconds = before + time.monotonic() - started
@@ -157,17 +153,6 @@ class Trainer:
             _append(self.out / "log.csv", row)
         if watch.on_step:
             watch.on_step(progress)
-
-
-class _From(Sampler[int]):
-    def __init__(self, first: int, last: int) -> None:
-        self.first, self.last = first, last
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.last))
-
-    def __len__(self) -> int:
-        return max(0, self.last - self.first)
 
 
 def join() -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -105,13 +106,35 @@ def _base_type(hint: Any) -> Any:  # noqa: ANN401
     return hint
 
 
-@contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar with rate and time left on a terminal, nothing elsewhere; yields ``advance(n)``."""
-    import sys
+class Bar:
+    """A progress bar, or silence where there is no terminal.
 
+    Args:
+        bar: rich's progress display, or None.
+        task: number of the task in it.
+    """
+
+    def __init__(self, bar: Any = None, task: Any = None) -> None:  # noqa: ANN401 - rich is imported late
+        self._bar, self._task = bar, task
+
+    def update(self, done: int, total: int) -> None:
+        """So many units of so many are done."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False, markup=False)
+        else:
+            click.echo(line, err=True)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Bar]:
+    """A progress bar with counts and time left on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda n: None
+        yield Bar()
         return
     from rich import progress as bars
     from rich.console import Console
@@ -120,8 +143,16 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left"),
         bars.TimeRemainingColumn(),
     )
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda n: bar.advance(task, n)
+        yield Bar(bar, bar.add_task(what, total=total))
+
+
+def command_line() -> str:
+    """What the user typed, ready to be copied into a shell."""
+    import shlex
+
+    return shlex.join(["facefort", *sys.argv[1:]])

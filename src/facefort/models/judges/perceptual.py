@@ -72,13 +72,17 @@ class LPIPS(nn.Module):
         return total
 
 
-@functools.cache
 def lpips(net: Backbone = "alex") -> LPIPS:
-    """The judge with its published weights, in evaluation mode with frozen parameters.
+    """The judge with its published weights, in evaluation mode with frozen parameters; one shared instance each.
 
     Raises:
         WeightsError: the asset "lpips" has not been fetched.
     """
+    return _shared(net)
+
+
+@functools.cache
+def _shared(net: Backbone) -> LPIPS:
     model = LPIPS(net)
     _fill(model, _read(assets.path("lpips", _FILES[net])))
     return model.eval().requires_grad_(False)
@@ -135,7 +139,7 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
         if (module, name) == ("numpy.core.multiarray", "_reconstruct"):
-            return np._core.multiarray._reconstruct
+            return np.ndarray.__reduce__(np.empty(0))[0]  # numpy's own rebuilding function, wherever it lives
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return getattr(np, name)
         raise UnsafeCheckpointError(f"the LPIPS weights file asks for {module}.{name}; refused")
