@@ -210,7 +210,8 @@ def _masked(curve: Curve, control: Curve) -> Finding | None:
     return Finding(
         f"{curve.label} does no more than noise",
         f"At {curve.texts[eps]} it leaves psnr-cc at {_interval(attacked, 2)} dB, random noise of that budget at "
-        f"{_interval(noisy, 2)} dB: the gradient may be masked, do not read this as robustness.",
+        f"{_interval(noisy, 2)} dB: the gradient may be masked, or noise comes close to the worst case; "
+        "a weak attack is no proof of robustness.",
         "warning",
     )
 
