@@ -114,7 +114,7 @@ def describe(runtime: Runtime) -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "processor": _processor(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "system": platform.system(),
     }
 

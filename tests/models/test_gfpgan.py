@@ -76,7 +76,7 @@ def test_options_are_read_off_the_keys(options: dict[str, float]) -> None:
 
 def reference_modulated_conv(layer: ModulatedConv2d, x: Tensor, style: Tensor) -> Tensor:
     """The definition: a weight of its own for every picture, applied as a grouped convolution."""
-    n, c, h, w = x.shape
+    n, c = x.shape[:2]
     scale = layer.modulation(style).view(n, 1, c, 1, 1)
     weight = layer.weight * scale
     if layer.demodulate:

@@ -62,24 +62,19 @@ class Batches:
         settings: augmentation and degradation.
         seed: the run's seed.
         batch: faces per step over all processes.
-        steps: number of batches.
         rank: this process.
         world: number of processes; each gets every world-th face of the batch.
     """
 
     def __init__(
-        self, bank: FaceBank, settings: DataSettings, seed: int, batch: int, steps: int, rank: int = 0, world: int = 1
+        self, bank: FaceBank, settings: DataSettings, seed: int, batch: int, rank: int = 0, world: int = 1
     ) -> None:
         self.bank = bank
         self.settings = settings
         self.seed = seed
         self.batch = batch
-        self.steps = steps
         self.rank = rank
         self.world = world
-
-    def __len__(self) -> int:
-        return self.steps
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         cv2.setNumThreads(1)

@@ -44,7 +44,7 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
     restorer = build(recipe.model, recipe.preset, **recipe.options)
     restorer.train().requires_grad_(True)
     bank = FaceBank(training_files(recipe.data.faces), restorer.size, recipe.data.bad_limit)
-    batches = Batches(bank, recipe.data, recipe.seed, recipe.batch, recipe.steps, rank, world)
+    batches = Batches(bank, recipe.data, recipe.seed, recipe.batch, rank, world)
     trainer = Trainer(restorer, recipe, batches, out, rank, world)
     watch = Watch(on_step=on_step)
     if rank == 0:

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from facefort import config
+from facefort.errors import TrainingError
+from facefort.models import build, load
+from facefort.training.data import Batches, FaceBank, prefetched
+from facefort.training.export import export_weights
+from facefort.training.loop import Trainer, Watch
+from facefort.training.recipe import Recipe
+
+TINY = {"out_size": 32, "num_style_feat": 8, "num_mlp": 0, "narrow": 0.03125, "channel_multiplier": 1}
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        smooth = cv2.resize(rng.random((6, 6, 3), np.float32), (64, 64), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{i:02d}.png"), np.clip(smooth * 255, 0, 255).astype(np.uint8))
+    return folder
+
+
+def recipe(faces: Path, **changes: object) -> Recipe:
+    values = {
+        "options": TINY,
+        "data": {"faces": str(faces)},
+        "loss": {"lpips": 0.0, "pyramid": 0.1, "pyramid_until": 4},
+        "steps": 8,
+        "batch": 4,
+        "warmup": 2,
+        "decay": 2,
+        "rate": 0.002,
+        "precision": "fp32",
+        "threads": 1,
+        **changes,
+    }
+    return config.validate(Recipe, values)
+
+
+def trainer(settings: Recipe, out: Path) -> Trainer:
+    torch.manual_seed(settings.seed)
+    restorer = build(settings.model, settings.preset, **settings.options).train()
+    bank = FaceBank(sorted(Path(settings.data.faces).iterdir()), restorer.size)
+    return Trainer(restorer, settings, Batches(bank, settings.data, settings.seed, settings.batch), out)
+
+
+def weights(model: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.averaged().network.state_dict().items()}
+
+
+def assert_equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(faces: Path, tmp_path: Path) -> None:
+    straight = trainer(recipe(faces), tmp_path / "a")
+    straight.run()
+
+    class StopHereError(Exception):
+        pass
+
+    def stop(progress: object) -> None:
+        if getattr(progress, "step", 0) == 5:
+            raise StopHereError
+
+    first = trainer(recipe(faces, save_minutes=0), tmp_path / "b")
+    with pytest.raises(StopHereError):
+        first.run(Watch(on_step=stop))
+    second = trainer(recipe(faces, save_minutes=0), tmp_path / "b")
+    assert 0 < second.state.step <= 5
+    second.run()
+    assert_equal(weights(straight), weights(second))
+
+
+def test_training_makes_it_better(faces: Path, tmp_path: Path) -> None:
+    seen: list[float] = []
+    settings = recipe(faces, steps=80, rate=0.01, ema=0.5)
+    trainer(settings, tmp_path).run(Watch(on_step=lambda now: seen.append(now.losses["l1"])))
+    assert np.mean(seen[-10:]) < 0.5 * np.mean(seen[:5])
+
+
+def test_a_batch_depends_on_seed_and_step_alone(faces: Path) -> None:
+    settings = recipe(faces)
+    bank = FaceBank(sorted(faces.iterdir()), 32)
+    whole = Batches(bank, settings.data, 0, 4)
+    ahead = list(prefetched(whole, 3, 6))
+    assert len(ahead) == 3
+    assert all(torch.equal(a, b) for a, b in zip(ahead[1], whole[4], strict=True))
+    halves = [Batches(bank, settings.data, 0, 4, rank, 2)[4] for rank in (0, 1)]
+    assert torch.equal(torch.cat([h[0] for h in halves]), whole[4][0][[0, 2, 1, 3]])
+    assert not torch.equal(Batches(bank, settings.data, 1, 4)[4][0], whole[4][0])
+
+
+def test_the_loss_that_is_no_number_stops_the_run(faces: Path, tmp_path: Path) -> None:
+    model = trainer(recipe(faces), tmp_path)
+    with torch.no_grad():
+        next(model.state.network.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match="the loss is nan at step 0; lower the rate"):
+        model.run()
+
+
+def test_unreadable_pictures_are_named_and_limited(faces: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    files = [*sorted(faces.iterdir()), broken]
+    bank = FaceBank(files, 32, bad_limit=0.1)
+    assert len(bank) == 12
+    assert bank.failed[0].startswith("broken.png: ")
+    with pytest.raises(TrainingError, match=r"1 of 13 training pictures cannot be read \(broken\.png"):
+        FaceBank(files, 32, bad_limit=0.01)
+    with pytest.raises(TrainingError, match="no readable faces"):
+        FaceBank([broken], 32, bad_limit=1)
+
+
+def test_a_damaged_checkpoint_is_one_line(faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"half a checkpoint")
+    with pytest.raises(TrainingError, match=r"cannot resume from last\.pt"):
+        trainer(recipe(faces), tmp_path)
+
+
+def test_weights_that_ship_have_a_card(faces: Path, tmp_path: Path) -> None:
+    model = trainer(recipe(faces), tmp_path)
+    restorer = model.run()
+    card = export_weights(restorer, tmp_path, tmp_path / "tiny-32.safetensors")
+    assert card["training"]["faces_seen"] == 32
+    assert card["size"] == 32
+    assert str(tmp_path) not in (tmp_path / "tiny-32.yaml").read_text()
+    loaded = load(tmp_path / "tiny-32.safetensors")
+    assert loaded.origin.sha256 == card["sha256"]
+    face = torch.rand(1, 3, 32, 32)
+    assert torch.allclose(loaded(face), restorer(face), atol=0.02)
+
+
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+torch.set_num_threads(1)
+from facefort import config
+from facefort.training.loop import Trainer, Watch, join
+from facefort.training.data import Batches, FaceBank
+from facefort.training.recipe import Recipe
+from facefort.models import build
+settings = config.load(Recipe, Path(sys.argv[1]))
+rank, world = join()
+torch.manual_seed(settings.seed)
+restorer = build(settings.model, settings.preset, **settings.options).train()
+bank = FaceBank(sorted(Path(settings.data.faces).iterdir()), restorer.size)
+batches = Batches(bank, settings.data, settings.seed, settings.batch, rank, world)
+def tell(now):
+    if rank == 0: print(now.step, flush=True)
+Trainer(restorer, settings, batches, Path(sys.argv[2]), rank, world).run(Watch(on_step=tell))
+"""
+
+
+def script(tmp_path: Path, settings: Recipe) -> list[str]:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    (tmp_path / "recipe.yaml").write_text(config.to_yaml(settings))
+    return [str(tmp_path / "train.py"), str(tmp_path / "recipe.yaml")]
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_with_the_same_global_batch(faces: Path, tmp_path: Path) -> None:
+    arguments = script(tmp_path, recipe(faces, clip=1e9))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([sys.executable, *arguments, str(tmp_path / "one")], check=True, env=environment)
+    subprocess.run([*launch, *arguments, str(tmp_path / "two")], check=True, env=environment, capture_output=True)
+    one, two = (torch.load(tmp_path / name / "last.pt", weights_only=True)["network"] for name in ("one", "two"))
+    assert all(torch.allclose(one[name], two[name], atol=2e-4) for name in one)
+
+
+@pytest.mark.slow
+def test_kill_9_loses_at_most_what_came_after_the_last_checkpoint(faces: Path, tmp_path: Path) -> None:
+    settings = recipe(faces, steps=30, save_minutes=0)
+    arguments = script(tmp_path, settings)
+    child = subprocess.Popen([sys.executable, *arguments, str(tmp_path / "run")], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    while int(child.stdout.readline()) < 7:
+        time.sleep(0.001)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    resumed = trainer(settings, tmp_path / "run")
+    assert resumed.state.step >= 6
+    resumed.run()
+    straight = trainer(settings, tmp_path / "straight")
+    straight.run()
+    assert_equal(weights(resumed), weights(straight))
