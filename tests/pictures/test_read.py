@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 
 import numpy as np
 import pytest
@@ -171,6 +172,25 @@ def test_float_tiff(kit, save, rng):
     photo = Photo.read(save(kit.vips_image(array, "srgb").tiffsave_buffer(), "a"))
     assert photo.bits == 16
     np.testing.assert_array_equal(photo.pixels, array)
+
+
+def test_big_tiff(kit, save):
+    data = kit.vips_image(kit.smooth(), "srgb").tiffsave_buffer(bigtiff=True)
+    assert data[2:4] == b"+\0"
+    photo = Photo.read(save(data, "a.tif"))
+    np.testing.assert_array_equal(levels(photo), kit.smooth())
+    assert photo.metadata.exif is None
+
+
+def test_alpha_of_bmp(save, rng):
+    array = rng.integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    masks = b"".join(mask.to_bytes(4, "little") for mask in (0xFF, 0xFF00, 0xFF0000, 0xFF000000))
+    # BITMAPV4HEADER: size, width, negative height for rows from the top, planes, bits, bit fields, masks.
+    header = struct.pack("<IiiHHIIiiII", 108, 7, -5, 1, 32, 3, array.nbytes, 0, 0, 0, 0) + masks + bytes(52)
+    data = b"BM" + struct.pack("<IHHI", 14 + 108 + array.nbytes, 0, 0, 14 + 108) + header + array.tobytes()
+    photo = Photo.read(save(data, "a.bmp"))
+    np.testing.assert_array_equal(levels(photo), array[..., :3])
+    np.testing.assert_array_equal(np.rint(photo.alpha * 255), array[..., 3])
 
 
 def test_one_pixel(kit, save):

@@ -95,17 +95,19 @@ def _white(image: Any, levels: NDArray[Any]) -> float:  # noqa: ANN401
     if image.format == "uchar":
         return 255
     if image.format == "ushort":
-        # libvips shifts the 10 and 12 bits of AVIF up, so that their white is not quite 65535.
-        bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 16
-        return (
-            ((1 << bits) - 1) << (16 - bits) if 8 < bits < 16 and image.get("vips-loader").startswith("heif") else 65535
-        )
+        return _avif_white(image) if image.get("vips-loader").startswith("heif") else 65535
     low, high = float(levels.min()), float(levels.max())
     if not np.isfinite([low, high]).all():
         raise PictureError("has pixels that are not numbers (NaN or infinite); save it again as 8 or 16 bits")
     if low < -_FLOAT_TOLERANCE or high > 1 + _FLOAT_TOLERANCE:
         raise PictureError(f"has float pixels from {low:g} to {high:g}; scale them to 0..1, or save it as 8 or 16 bits")
     return 1
+
+
+def _avif_white(image: Any) -> int:  # noqa: ANN401
+    """Level of white of 10 or 12 bits after libvips shifted them up to 16."""
+    bits = int(image.get("bits-per-sample"))
+    return ((1 << bits) - 1) << (16 - bits)
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

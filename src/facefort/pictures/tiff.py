@@ -1,4 +1,8 @@
-"""What libvips leaves undone in TIFF files: counting real pages, EXIF and XMP tags."""
+"""What libvips leaves undone in TIFF files: counting real pages, EXIF and XMP tags.
+
+EXIF moves between a TIFF's directories and a block of its own. A maker's note is moved as it is: where it points to
+places in its old file, as some makers' do, these pointers lead nowhere afterwards.
+"""
 
 from __future__ import annotations
 
