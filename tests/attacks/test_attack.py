@@ -183,7 +183,20 @@ def test_rounding_goes_towards_the_clean_picture(clean: int, moved: int, part: f
     assert torch.equal(round_towards(torch.tensor(moved) / 255, torch.tensor(clean) / 255), torch.tensor(moved) / 255)
 
 
-def test_perceptual_and_identity_objectives_are_listed() -> None:
+def test_a_bfloat16_forward_keeps_a_float32_objective() -> None:
+    class Half(Toy):
+        def forward(self, faces: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return super().forward(faces)
+
+    clean = pictures()
+    found = attack(Half(convnet()), clean, budgets="8/255")[0]
+    full = attack(Toy(convnet()), clean, budgets="8/255")[0]
+    assert found.loss.dtype == found.trace.dtype == found.pictures.dtype == torch.float32
+    assert torch.allclose(found.loss, full.loss, rtol=0.1)
+
+
+def test_the_objectives_are_listed() -> None:
     assert OBJECTIVES.names() == ["pix_self", "pix_gt", "l1", "perc", "id"]
 
 

@@ -110,35 +110,32 @@ def quality(specimens: Specimens) -> list[Values]:
     return _per_face(scores, len(specimens.names))
 
 
-def attempts(
-    restorer: Restorer, specimens: Specimens, attacks: Sequence[Attacked], settings: AuditSettings
-) -> Iterator[Attempt]:
-    """Attack a batch with one objective; its budgets share the work that does not depend on them.
+def attempt(restorer: Restorer, specimens: Specimens, one: Attacked, settings: AuditSettings) -> Attempt:
+    """Attack a batch and score what comes of it.
+
+    Budgets are attacked one by one: that repeats the clean pass, one pass in sixty, and makes every budget's rows
+    durable before the next one starts.
 
     Raises:
         ModelError: the restorer cannot be attacked; see :func:`facefort.attacks.attack`.
     """
-    (objective,) = {one.objective for one in attacks}
     names, degraded = specimens.names, specimens.degraded
-    if objective == CONTROL:
-        for one in attacks:
-            moved = random_signs(degraded, one.budget, names=names, seed=settings.seed)
-            yield _scored(restorer, specimens, one, moved, {})
-        return
-    found = attack(
+    if one.objective == CONTROL:
+        moved = random_signs(degraded, one.budget, names=names, seed=settings.seed)
+        return _scored(restorer, specimens, one, moved, {})
+    (found,) = attack(
         restorer,
         degraded,
-        objective=objective,
-        budgets=[one.budget for one in attacks],
+        objective=one.objective,
+        budgets=[one.budget],
         steps=settings.steps,
         restarts=settings.restarts,
         seed=settings.seed,
         names=names,
         reference=specimens.reference,
     )
-    for one, result in zip(attacks, found, strict=True):
-        losses = {"loss_first": result.trace[0], "loss_last": result.loss}
-        yield _scored(restorer, specimens, one, result.pictures, losses)
+    losses = {"loss_first": found.trace[0], "loss_last": found.loss}
+    return _scored(restorer, specimens, one, found.pictures, losses)
 
 
 @torch.no_grad()

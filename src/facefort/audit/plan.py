@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from facefort.attacks import OBJECTIVES, Budget
 from facefort.audit.settings import NO_DEGRADATION, AuditSettings
@@ -65,8 +63,3 @@ def plan(settings: AuditSettings) -> list[Cell]:
     kinds = [(objective, budget) for objective in (*settings.objectives, CONTROL) for budget in budgets]
     attacks = [Attacked(objective, FULL, budget, index) for index, (objective, budget) in enumerate(kinds)]
     return [Cell(QUALITY), *(Cell(f"{one.objective} {one.region} eps={one.budget}", one) for one in attacks)]
-
-
-def stages(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """The cells that are worked on together: quality alone, and the budgets of each objective."""
-    return [list(group) for _, group in groupby(cells, key=lambda cell: cell.attack and cell.attack.objective)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from facefort.audit.gallery import Gallery
-from facefort.audit.measure import Faces, Specimens, Values, attempts, prepare, quality
-from facefort.audit.plan import Cell, plan, stages
+from facefort.audit.measure import Faces, Specimens, attempt, prepare, quality
+from facefort.audit.plan import Cell, plan
 from facefort.audit.settings import AuditSettings
 from facefort.errors import FaceError, ModelError, PictureError
 from facefort.models import load
@@ -113,30 +113,23 @@ class _Audit:
     def _examine(self, faces: Faces) -> None:
         specimens = prepare(self.restorer, faces, self.settings)
         self.gallery.show(specimens)
-        for stage in stages(self.cells):
-            self._isolated(specimens, stage, functools.partial(self._measure, stage))
+        for cell in self.cells:
+            if self._lacking(faces.names, [cell]):
+                self._isolated(specimens, [cell], functools.partial(self._measure, cell))
 
-    def _measure(self, stage: Sequence[Cell], specimens: Specimens) -> None:
-        """The cells of a stage that some face of the batch still lacks, a row as soon as its numbers are known."""
-        cells = self._lacking(specimens.names, stage)
-        if not cells:
-            return
+    def _measure(self, cell: Cell, specimens: Specimens) -> None:
+        """One cell of a batch; its pictures are written before its rows, so that a row never lacks them."""
         start = time.monotonic()
-        for cell, values in self._results(specimens, cells):
-            seconds = (time.monotonic() - start) / len(specimens.names)
-            for name, numbers in zip(specimens.names, values, strict=True):
-                self.folder.add(cell.name, name, numbers, seconds=round(seconds, 4))
-                self.gallery.rank(name, numbers)
-            start = time.monotonic()
-
-    def _results(self, specimens: Specimens, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Sequence[Values]]]:
-        attacks = [cell.attack for cell in cells if cell.attack is not None]
-        if not attacks:
-            yield cells[0], quality(specimens)
-            return
-        for cell, attempt in zip(cells, attempts(self.restorer, specimens, attacks, self.settings), strict=True):
-            self.gallery.show_attempt(specimens, attempt)
-            yield cell, attempt.values
+        if cell.attack is None:
+            values = quality(specimens)
+        else:
+            found = attempt(self.restorer, specimens, cell.attack, self.settings)
+            self.gallery.show_attempt(specimens, found)
+            values = found.values
+        seconds = round((time.monotonic() - start) / len(specimens.names), 4)
+        for name, numbers in zip(specimens.names, values, strict=True):
+            self.folder.add(cell.name, name, numbers, seconds=seconds)
+            self.gallery.rank(name, numbers)
 
     def _lacking(self, names: Sequence[str], cells: Sequence[Cell]) -> list[Cell]:
         return [cell for cell in cells if not all(self.folder.done(cell.name, name) for name in names)]
