@@ -193,7 +193,7 @@ def test_a_bfloat16_forward_keeps_a_float32_objective() -> None:
     found = attack(Half(convnet()), clean, budgets="8/255")[0]
     full = attack(Toy(convnet()), clean, budgets="8/255")[0]
     assert found.loss.dtype == found.trace.dtype == found.pictures.dtype == torch.float32
-    assert torch.allclose(found.loss, full.loss, rtol=0.1)
+    assert torch.allclose(found.loss, full.loss, rtol=0.25)
 
 
 def test_the_objectives_are_listed() -> None:

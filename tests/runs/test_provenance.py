@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -30,6 +31,16 @@ def test_it_tells_neither_host_nor_path() -> None:
     assert str(Path.cwd()) not in text
 
 
+def test_a_checkout_names_its_commit() -> None:
+    found = commit()
+    if not (Path(facefort.__file__).parents[2] / ".git").exists():
+        assert found is None
+    else:
+        assert found is not None
+        assert len(found.removesuffix("-dirty")) == 40
+
+
 def test_a_package_outside_a_checkout_has_no_commit(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(facefort, "__file__", str(tmp_path / "lib/facefort/__init__.py"))
+    # The package's function of the same name hides the module from attribute access.
+    monkeypatch.setattr(sys.modules["facefort.runs.provenance"], "PACKAGE", tmp_path / "lib/facefort")
     assert commit() is None

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import facefort
 from facefort.config import to_plain, to_yaml
 from facefort.errors import OutputError, UsageError
 from facefort.files import explained, write_text
 from facefort.runs.codec import decode, encode
 from facefort.runs.lock import FolderLock
+from facefort.runs.provenance import version
 from facefort.runs.rows import Row, RowReader, RowWriter, Status
 
 SETTINGS, INFO, ROWS, PICTURES = "settings.yaml", "run.json", "rows.sqlite", "pictures"
@@ -231,7 +231,7 @@ class RunFolder:
 
 def _new_info(verb: str, settings: Any, provenance: Mapping[str, Any], command: str) -> dict[str, Any]:  # noqa: ANN401
     return {
-        "facefort": facefort.__version__,
+        "facefort": version(),
         "verb": verb,
         "status": "running",
         "reason": "",

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import facefort
 from facefort.runtime import Runtime, describe
 
+PACKAGE = Path(__file__).parents[1]
 LIBRARIES = (
     "torch",
     "numpy",
@@ -39,7 +39,7 @@ def provenance(
         inputs: hex SHA-256 by name of the inputs.
     """
     return {
-        "facefort": facefort.__version__,
+        "facefort": version(),
         "commit": commit(),
         "libraries": _versions(),
         "machine": describe(runtime),
@@ -49,9 +49,14 @@ def provenance(
     }
 
 
+def version() -> str:
+    """Version of facefort as installed."""
+    return metadata.version("facefort")
+
+
 def commit() -> str | None:
     """Git commit of the checkout that this package runs from, with "-dirty" where files differ; None elsewhere."""
-    root = Path(facefort.__file__).parents[2]
+    root = PACKAGE.parents[1]
     if not (root / ".git").exists():
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
