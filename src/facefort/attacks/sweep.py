@@ -25,7 +25,7 @@ class Adversarial:
         budget: what was allowed.
         pictures: (N, 3, S, S), multiples of 1/255 inside the ball, on the device of the restorer.
         loss: the objective at these very pictures, (N,).
-        trace: the objective along the restart that was kept, before rounding, (steps + 1, N).
+        trace: the objective along the restart that was kept, before rounding, (steps + 1, N); (1, N) at budget 0.
         linf: largest change of any channel, (N,).
     """
 
@@ -81,17 +81,10 @@ def attack(
     budgets = Budget.parse_list(budgets) if isinstance(budgets, str) else list(budgets)
     names = [str(i) for i in range(len(pictures))] if names is None else list(names)
     _check(pictures, names, steps, restarts, step_size)
-    device = restorer.runtime.device
-    clean, region, region_loss, reference = (
-        _placed(tensor, pictures, what, device)
-        for tensor, what in (
-            (pictures, "pictures"),
-            (region, "region"),
-            (region_loss, "region_loss"),
-            (reference, "reference"),
-        )
-    )
-    assert clean is not None
+    clean = pictures.to(restorer.runtime.device)
+    region = _placed(region, "region", 1, clean)
+    region_loss = _placed(region_loss, "region_loss", 1, clean)
+    reference = _placed(reference, "reference", 3, clean)
     build = OBJECTIVES.get(objective) if isinstance(objective, str) else objective
     with frozen(restorer, restorer.name):
         distance = build(Subject(_restored(restorer, clean), reference, region_loss))
@@ -170,13 +163,12 @@ def _check(pictures: Tensor, names: Sequence[str], steps: int, restarts: int, st
         raise UsageError("steps and restarts must be at least 1, and the step size above 0")
 
 
-def _placed(tensor: Tensor | None, pictures: Tensor, what: str, device: str) -> Tensor | None:
-    """The tensor on the device, after a look at its shape and, for a region, at its values."""
+def _placed(tensor: Tensor | None, what: str, channels: int, like: Tensor) -> Tensor | None:
+    """The tensor beside the pictures, after a look at its shape and, for a region, at its values."""
     if tensor is None:
         return None
-    channels = 1 if what.startswith("region") else 3
-    if tensor.shape != (len(pictures), channels, *pictures.shape[2:]):
+    if tensor.shape != (len(like), channels, *like.shape[2:]):
         raise UsageError(f"{what} must have shape (N, {channels}, S, S) of the pictures, not {tuple(tensor.shape)}")
     if channels == 1 and not bool((tensor >= 0).all() and (tensor <= 1).all() and tensor.flatten(1).any(1).all()):
         raise UsageError(f"{what} must hold values in [0, 1], and not be empty for any picture")
-    return tensor.to(device)
+    return tensor.to(like)
