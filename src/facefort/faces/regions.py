@@ -66,7 +66,8 @@ def _filled(points: np.ndarray, polygons: Sequence[Sequence[int]], size: int, gr
         cv2.fillPoly(mask, [corners], 1, shift=4)
     reach = round(growth * size)
     if reach:
-        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        return cv2.dilate(mask, disc).astype(np.float32)
     return mask.astype(np.float32)
 
 
