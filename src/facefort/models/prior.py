@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from facefort.assets import path
+from facefort.assets import ASSETS, path
 from facefort.errors import UsageError
+from facefort.files import sha256_bytes
 from facefort.models.openvino_ir import constants
 from facefort.pictures.tensors import round_to_8_bits
 
@@ -223,10 +224,15 @@ def latent(seed: int) -> Tensor:
     Raises:
         UsageError: the seed is negative or above 2**32 - 1.
     """
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"the seed of a face goes from 0 to {2**32 - 1}, not {seed}")
+    check_seed(seed)
     z = np.random.RandomState(seed).randn(1, LATENT)
     return torch.from_numpy(z).float()
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError unless numpy's ``RandomState`` takes the seed."""
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"the seed of a face goes from 0 to {2**32 - 1}, not {seed}")
 
 
 def check_size(size: int) -> None:
@@ -268,6 +274,11 @@ def prior() -> FacePrior:
     model.mean.copy_(mean_style(model.mapping))
     model = model.eval().requires_grad_(False)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def weights_digest() -> str:
+    """Hex SHA-256 of what the generator is made of: the hashes of its carried files, as the catalogue records them."""
+    return sha256_bytes("".join(member.sha256 for member in ASSETS[ASSET].members).encode())
 
 
 @torch.no_grad()
