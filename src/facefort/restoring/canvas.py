@@ -7,9 +7,7 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from facefort.faces.face import Box
 from facefort.pictures.levels import Pixels
@@ -18,7 +16,6 @@ Matrix: TypeAlias = NDArray[np.floating]
 """(2, 3) similarity that maps pixels of the photo to pixels of an aligned crop; pixel centres are whole numbers."""
 
 _GREY_TOLERANCE = 1.5 / 255
-_LUMA = (0.299, 0.587, 0.114)  # Rec. ITU-R BT.601
 _BOX_COLOUR = (0.0, 0.8, 0.4)
 
 
@@ -50,10 +47,9 @@ def is_grey(pixels: Pixels) -> bool:
     return bool(np.ptp(pixels, axis=2).max() <= _GREY_TOLERANCE)
 
 
-def to_grey(face: Tensor) -> Tensor:
-    """A face (3, S, S) without its colours: a model that only knows colour photos tints a grey one."""
-    luma = torch.tensor(_LUMA, dtype=face.dtype).view(3, 1, 1)
-    return (face * luma).sum(0, keepdim=True).expand_as(face)
+def to_grey(pixels: Pixels) -> Pixels:
+    """A face (S, S, 3) without its colours: a model that only knows colour photos tints a grey one."""
+    return np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
 
 
 def draw_boxes(pixels: Pixels, boxes: Sequence[tuple[int, Box]], scale: float) -> Pixels:
@@ -64,11 +60,11 @@ def draw_boxes(pixels: Pixels, boxes: Sequence[tuple[int, Box]], scale: float) -
         boxes: number and box of each face, in pixels of the photo before it was enlarged.
         scale: by how much it was enlarged.
     """
-    drawn = np.ascontiguousarray(pixels).copy()
-    thickness = max(1, round(min(drawn.shape[:2]) / 400))
+    ink = np.zeros(pixels.shape[:2], np.uint8)  # OpenCV writes text into bytes only
+    thickness = max(1, round(min(ink.shape) / 400))
     for number, box in boxes:
         x0, y0, x1, y1 = (round(value * scale) for value in box)
-        cv2.rectangle(drawn, (x0, y0), (x1, y1), _BOX_COLOUR, thickness)
+        cv2.rectangle(ink, (x0, y0), (x1, y1), 255, thickness)
         text = (x0 + 2 * thickness, y0 + 14 * thickness)
-        cv2.putText(drawn, str(number), text, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thickness, _BOX_COLOUR, thickness)
-    return drawn
+        cv2.putText(ink, str(number), text, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thickness, 255, thickness)
+    return np.where(ink[..., None] > 127, np.array(_BOX_COLOUR, np.float32), pixels)

@@ -14,7 +14,7 @@ from facefort.errors import FaceError, ModelError, PictureError
 from facefort.faces.align import alignment, crop
 from facefort.faces.detect import Detector
 from facefort.faces.face import Face
-from facefort.faces.paste import paste
+from facefort.faces.paste import keep_colour, paste
 from facefort.models.judges.identity import Recogniser
 from facefort.models.restorer import Restorer
 from facefort.pictures.levels import Pixels
@@ -178,15 +178,25 @@ def _restore_faces(cuts: Sequence[_Cut], settings: RestoreSettings, tools: Tools
     """Restore a batch, and where the model fails on it each face alone: one bad face must not fail its neighbours."""
     inputs = to_batch([cut.crop for cut in cuts])
     try:
-        restored = round_to_8_bits(tools.restorer.restore(inputs).cpu())
+        restored = tools.restorer.restore(inputs).cpu()
     except ModelError as error:
         if len(cuts) == 1:
             return [cuts[0].failed(str(error))]
         return [result for cut in cuts for result in _restore_faces([cut], settings, tools)]
-    for i, cut in enumerate(cuts):
-        if is_grey(cut.crop):
-            restored[i] = to_grey(restored[i])
-    return _judge(cuts, inputs, restored, settings, tools.judge)
+    fitted = to_batch(
+        [_fitted(cut.crop, picture, settings) for cut, picture in zip(cuts, to_pictures(restored), strict=True)]
+    )
+    return _judge(cuts, inputs, round_to_8_bits(fitted), settings, tools.judge)
+
+
+def _fitted(crop: Pixels, restored: Pixels, settings: RestoreSettings) -> Pixels:
+    """A restored face in the colours of its photo, as it is put there, so that what is judged is what is seen.
+
+    The colours of an aligned face stay the model's: there is no photo around it that they would have to fit.
+    """
+    if is_grey(crop):
+        restored = to_grey(restored)
+    return restored if settings.aligned else keep_colour(restored, crop)
 
 
 def _judge(
@@ -263,14 +273,14 @@ def _put_back(
 ) -> Photo:
     """The photo, enlarged, with the restored faces in it."""
     pixels = enlarge(photo.pixels, settings.scale)
-    for face in faces:
-        if face.restored is None or face.crop is None:
-            continue
+    restored = [(face.index, face.restored) for face in faces if face.restored is not None]
+    if restored and pixels is photo.pixels:
+        pixels = pixels.copy()
+    for index, picture in restored:
         if settings.aligned:
-            pixels = resize(face.restored, pixels.shape[1], pixels.shape[0])
+            pixels = resize(picture, pixels.shape[1], pixels.shape[0])
         else:
-            matrix = enlarged_matrix(matrices[face.index], photo.pixels, pixels)
-            pixels = paste(pixels, face.restored, matrix, original_crop=face.crop)
+            paste(pixels, picture, enlarged_matrix(matrices[index], photo.pixels, pixels))
     if settings.draw_box:
         pixels = draw_boxes(pixels, [(face.index, face.face.box) for face in faces], settings.scale)
     return photo if pixels is photo.pixels else photo.replace(pixels)
