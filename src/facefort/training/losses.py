@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
+from facefort.models.judges.identity import Recogniser, recogniser
 from facefort.models.judges.perceptual import lpips
 from facefort.training.recipe import LossSettings
 
@@ -20,10 +21,8 @@ class RestorationLoss(nn.Module):
         super().__init__()
         self.settings = settings
         self.perceptual = lpips("vgg" if settings.lpips_net == "vgg" else "alex") if settings.lpips else None
-        self.recogniser: nn.Module | None = None
+        self.recogniser: Recogniser | None = None
         if settings.identity:
-            from facefort.models.judges.identity import recogniser
-
             self.recogniser = recogniser()
 
     def forward(self, restored: Tensor, pyramid: list[Tensor], clean: Tensor, step: int) -> dict[str, Tensor]:
@@ -45,9 +44,9 @@ class RestorationLoss(nn.Module):
             losses["pyramid"] = weights.pyramid * sum(
                 (F.l1_loss(picture, _shrunk(clean, picture)) for picture in pyramid), clean.new_zeros(())
             )
-        if self.recogniser is not None:
-            near = F.cosine_similarity(self.recogniser(restored.clamp(0, 1)), self.recogniser(clean))
-            losses["identity"] = weights.identity * (1 - near).mean()
+        if self.recogniser is not None and step >= weights.identity_from:
+            judge = self.recogniser
+            losses["identity"] = weights.identity * judge.distance(judge(restored.clamp(0, 1)), judge(clean)).mean()
         return losses
 
 

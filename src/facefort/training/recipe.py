@@ -30,7 +30,8 @@ class LossSettings:
     lpips_net: str = option("backbone of the LPIPS loss", "alex", choices=("alex", "vgg"))
     pyramid: float = option("L1 of the network's auxiliary pictures, where it has them", 0.0, low=0)
     pyramid_until: int = option("step after which the pyramid loss is dropped", 2000, low=0)
-    identity: float = option("cosine distance of a recogniser's embeddings", 0.0, low=0)
+    identity: float = option("distance of the default recogniser's embeddings", 0.0, low=0)
+    identity_from: int = option("step from which the identity loss counts: a face must be there first", 0, low=0)
 
 
 @dataclass(frozen=True)

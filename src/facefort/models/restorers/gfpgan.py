@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from facefort.models.blocks.stylegan2_clean import StyleGAN2Decoder, stylegan_channels
 from facefort.models.spec import Architecture, Options, StateDict
