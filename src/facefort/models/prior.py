@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own convention
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefort.assets import ASSETS, path
@@ -30,11 +30,12 @@ LATENT = 512
 """Length of z and of w."""
 STYLES = 23
 """Length of a W+ code: one w for each modulated layer."""
+PSI = (0.6, 0.75, 0.9)
+"""Truncation of a drawn face, by its seed modulo 3."""
 
 _WIDTHS = (512, 512, 512, 512, 256, 128, 64)
 _FIRST_SIDE = 4
 _SLOPE = 0.2
-_PSI = (0.6, 0.75, 0.9)
 _MEAN_DRAWS = 4096
 
 
@@ -200,7 +201,7 @@ class FacePrior(nn.Module):
         Args:
             seeds: from 0 to 2**32 - 1 each.
             size: side in pixels, 1024 divided by a power of two.
-            psi: truncation; None takes 0.6, 0.75 or 0.9 where the seed leaves 0, 1 or 2 after division by 3.
+            psi: truncation; None takes :data:`PSI` of the seed modulo 3.
 
         Returns:
             float32 (N, 3, size, size) in [0, 1], on the prior's device.
@@ -213,7 +214,7 @@ class FacePrior(nn.Module):
         with torch.autocast(self.mean.device.type, enabled=False):
             for face, seed in zip(faces, seeds, strict=True):
                 z = latent(seed).to(self.mean)
-                picture = self(z, _PSI[seed % 3] if psi is None else psi)
+                picture = self(z, PSI[seed % 3] if psi is None else psi)
                 face.copy_(F.avg_pool2d(picture, SIDE // size)[0])
         return round_to_8_bits(faces)
 

@@ -6,13 +6,12 @@ import functools
 import itertools
 import re
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own convention
+import torch.nn.functional as F
 from torch import Tensor
 
 from facefort import samples
@@ -278,16 +277,14 @@ def file_faces(argument: str, size: int) -> FaceSource:
 
 
 def name_files(files: Iterable[Path]) -> dict[str, Path]:
-    """Files by their paths below the deepest folder that holds them all, without the ending where that is unique."""
+    """Files by their paths below the deepest folder that holds them all, without endings unless two differ in those."""
     places = {file: file.absolute() for file in files}
     folders = [place.parent.parts for place in places.values()]
     common = sum(1 for _ in itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False)))
     below = {file: Path(*place.parts[common:]) for file, place in places.items()}
-    count = Counter(path.with_suffix("") for path in below.values())
-    return {
-        (path if count[path.with_suffix("")] > 1 else path.with_suffix("")).as_posix(): file
-        for file, path in below.items()
-    }
+    stems = {path.with_suffix("") for path in below.values()}
+    bare = len(stems) == len(below)
+    return {(path.with_suffix("") if bare else path).as_posix(): file for file, path in below.items()}
 
 
 def resize(face: Tensor, size: int) -> Tensor:
