@@ -25,7 +25,8 @@ def audit(count: int) -> dict[str, float]:
     from PIL import Image
     from torch import nn
 
-    from facefort.audit import AuditSettings, run
+    from facefort.audit import AuditSettings
+    from facefort.audit.run import run
     from facefort.models.restorer import Origin, Restorer
     from facefort.models.spec import Architecture
 

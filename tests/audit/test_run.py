@@ -13,7 +13,9 @@ from PIL import Image
 from tests.audit.conftest import JUDGES, Sharpen, draw, restorer, small_audit
 from torch import Tensor, nn
 
-from facefort.audit import AuditSettings, plan, run
+from facefort.audit import AuditSettings
+from facefort.audit.plan import plan
+from facefort.audit.run import run
 from facefort.errors import UnknownNameError, UsageError
 from facefort.metrics import metric
 from facefort.pictures.degrade import degrade

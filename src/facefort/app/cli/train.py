@@ -16,9 +16,7 @@ from facefort.training.recipe import Recipe
 @settings_options(Recipe, hidden=("options",))
 @click.option("--data", "faces", help="Folder of aligned faces; stands for data.faces of the recipe.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME of the recipe].")
-@click.option(
-    "--export", type=click.Path(path_type=Path), help="Also write weights and card here (.safetensors)."
-)
+@click.option("--export", type=click.Path(path_type=Path), help="Also write weights and card here (.safetensors).")
 def command(
     recipe: Path,
     config_file: Path | None,
