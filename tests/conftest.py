@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Fetch what the tests look with, once; without a network they skip with the reason."""
+    from facefort import assets
+    from facefort.errors import WeightsError
+
+    absent = assets.missing(name for name, asset in assets.ASSETS.items() if not asset.research_only)
+    if not absent or os.environ.get("FACEFORT_OFFLINE"):
+        return
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    terminal.write_line(f"fetching {', '.join(absent)} (once; set FACEFORT_OFFLINE=1 to do without)")
+
+    def fetch(name: str) -> None:
+        try:
+            assets.fetch(name)
+        except WeightsError as error:
+            terminal.write_line(f"{name}: {error}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fetch, absent))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
