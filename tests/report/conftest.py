@@ -15,7 +15,7 @@ from facefort.runs import RunFolder
 Draw = Callable[[int, str], np.ndarray]
 
 BUDGETS = ("1/255", "2/255", "4/255", "8/255")
-ATTACKS = (("pix_self", "whole"), ("pix_self", "eyes"), ("random", "whole"))
+ATTACKS = (("pix_self", "full"), ("pix_self", "eyes"), ("random", "full"))
 PROVENANCE = {
     "facefort": "0.1.0",
     "commit": "f3c1a7d0" * 5,
@@ -67,7 +67,7 @@ def add_quality(run: RunFolder, names: Iterable[str], paint: Draw = draw) -> Non
 def add_attacks(run: RunFolder, names: Iterable[str], paint: Draw = draw) -> None:
     names = list(names)
     for number, (objective, region) in enumerate(ATTACKS):
-        harm = {"whole": 1.0, "eyes": 0.45}[region] * (0.12 if objective == "random" else 1.0)
+        harm = {"full": 1.0, "eyes": 0.45}[region] * (0.12 if objective == "random" else 1.0)
         for step, eps_text in enumerate(BUDGETS):
             for index, unit in enumerate(names):
                 rng = np.random.default_rng([number, step, index])
@@ -90,4 +90,38 @@ def audit_run(tmp_path: Path) -> Path:
     with open_run(tmp_path / "audit", "audit", model="tiny", seed=7) as run:
         add_quality(run, units(6))
         add_attacks(run, units(2))
+    return run.path
+
+
+def add_photo(run: RunFolder, name: str, faces: int, answers: Iterable[str] = ("yes", "no", "unsure")) -> None:
+    answer = list(answers)
+    for folder in ("restored_imgs", "cropped_faces", "restored_faces"):
+        (run.path / folder).mkdir(exist_ok=True)
+    for index in range(faces):
+        files = {"cropped": f"cropped_faces/{index}.png", "restored": f"restored_faces/{index}.png"}
+        for place, (role, file) in enumerate(files.items()):
+            Image.fromarray(draw(index + place, role)).save(run.path / file)
+        values = {
+            "photo": name, "index": index, "size": 80.0 + index, "box": [0, 0, 80, 80], "score": 0.9,
+            "identity": 0.3 + 0.1 * index, "identity_limit": 0.541, "same_person": answer[index % len(answer)],
+            "sharpness_before": 0.2, "sharpness_after": 0.4, "w": 0.0, "blend": 0.0,
+            "warning": "drawn coarsely" if index == 0 else "",
+        }  # fmt: skip
+        run.add("face", f"{name}#{index}", values | files)
+    before, after = "pictures/before.png", "restored_imgs/after.png"
+    Image.fromarray(draw(0, "before")).save(run.path / before)
+    Image.fromarray(draw(1, "after")).save(run.path / after)
+    values = {
+        "input": name, "width": 96, "height": 96, "output_width": 192, "output_height": 192, "faces": faces,
+        "restored_faces": faces, "output": after, "before": before, "warning": "",
+    }  # fmt: skip
+    run.add("photo", name, values, seconds=1.5)
+
+
+@pytest.fixture
+def restore_run(tmp_path: Path) -> Path:
+    """A restoration of one photo with three faces, and one file that was no photo."""
+    with open_run(tmp_path / "restored", "restore", model="models/tiny.pth") as run:
+        add_photo(run, "party.jpg", 3)
+        run.add("photo", "broken.jpg", {"input": "broken.jpg", "faces": 0}, status="failed", reason="is not a picture")
     return run.path

@@ -127,7 +127,7 @@ def robustness_table(rows: Iterable[Row]) -> Table:
     """How far each attack moves the restoration away from that of the clean input."""
     samples: dict[Condition, dict[Measure, list[float]]] = {}
     for row in rows:
-        by_measure = samples.setdefault(Condition(attack_name(row.values)), {})
+        by_measure = samples.setdefault(Condition(attack_name(row.values), compared=False), {})
         for name in (*STABILITY, "psnr-in"):
             if name in row.values:
                 by_measure.setdefault(MEASURES[name], []).append(row.values[name])

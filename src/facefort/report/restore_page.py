@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from facefort.report.head import describe
@@ -105,7 +106,7 @@ def restore_context(run: RunFolder) -> dict[str, Any]:
             kicker="facefort restore",
             title=f"{counted(len(restored), 'face')} restored in {counted(shown, 'photo')}",
             verdict=_verdict(restored),
-            glance=(("model", str(run.info["settings"]["model"])), ("photos", str(len(photos)))),
+            glance=(("model", Path(run.info["settings"]["model"]).name), ("photos", str(len(photos)))),
         ),
         "photos": photo_cards,
         "photos_left": sum("output" in row.values for row in photos) - len(photo_cards),

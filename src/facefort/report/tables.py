@@ -29,7 +29,7 @@ class Condition:
 
     Attributes:
         name: as shown.
-        compared: whether it competes for the best mean; a difference of two conditions does not.
+        compared: whether it competes for the best mean; a difference does not, nor attacks of several budgets.
         signed: whether its numbers are changes, shown with their sign.
     """
 
@@ -120,11 +120,20 @@ def to_csv(table: Table) -> str:
     """Tidy CSV: one line per cell, full precision."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["condition", "measure", "unit", "better", "mean", "low95", "high95", "n"])
+    writer.writerow(["condition", "measure", "unit", "better", "mean", "low95", "high95", "n", "n_infinite"])
     for condition in table.conditions:
         for measure in table.measures:
             if (one := table.cell(condition, measure)) is not None:
-                facts = [measure.name, measure.unit, measure.better or "", one.mean, one.low, one.high, one.n]
+                facts = [
+                    measure.name,
+                    measure.unit,
+                    measure.better or "",
+                    one.mean,
+                    one.low,
+                    one.high,
+                    one.n,
+                    one.n_infinite,
+                ]
                 writer.writerow([condition.name, *facts])
     return stream.getvalue()
 
@@ -139,6 +148,7 @@ def to_json(table: Table) -> str:
             "low95": _strict(one.low),
             "high95": _strict(one.high),
             "n": one.n,
+            "n_infinite": one.n_infinite,
             "best": table.is_best(condition, measure),
         }
         for condition in table.conditions
@@ -154,7 +164,8 @@ def to_json(table: Table) -> str:
 def to_html(table: Table) -> Markup:
     """An HTML table: one row per condition, the best mean of each column in class ``best``."""
     head = Markup("").join(
-        Markup('<th scope="col">{}{}</th>').format(_label(measure), _arrow(measure)) for measure in table.measures
+        Markup('<th scope="col">{}{} <code>{}</code></th>').format(_label(measure), _arrow(measure), measure.name)
+        for measure in table.measures
     )
     rows = []
     for condition in table.conditions:
@@ -173,7 +184,9 @@ def to_tall_html(table: Table) -> Markup:
             _label(measure), _arrow(measure), measure.name
         )
         cells = Markup("").join(_html_cell(table, condition, measure) for condition in table.conditions)
-        counts = {one.n for condition in table.conditions if (one := table.cell(condition, measure)) is not None}
+        counts = {
+            _counted(one) for condition in table.conditions if (one := table.cell(condition, measure)) is not None
+        }
         end = Markup("<td>{}</td>").format(_span(counts))
         rows.append(Markup("<tr>{}{}{}</tr>").format(name, cells, end))
     return _html_table(table, Markup('<th scope="col">Measure</th>') + head + Markup('<th scope="col">n</th>'), rows)
@@ -212,9 +225,9 @@ def _in_text(table: Table, condition: Condition, measure: Measure) -> str:
         return ABSENT
     sign = "+" if condition.signed and one.mean > 0 else ""
     mean = f"{sign}{plain(one.mean, measure.digits)}"
-    if not math.isfinite(one.low):
-        return mean  # a single value has no spread
-    return f"{mean} [{plain(one.low, measure.digits)}, {plain(one.high, measure.digits)}]"
+    if math.isfinite(one.low):  # a single value has no spread
+        mean += f" [{plain(one.low, measure.digits)}, {plain(one.high, measure.digits)}]"
+    return ", ".join([mean, *_left_out(one)])
 
 
 def _html_cell(table: Table, condition: Condition, measure: Measure) -> Markup:
@@ -223,8 +236,19 @@ def _html_cell(table: Table, condition: Condition, measure: Measure) -> Markup:
         return Markup("<td>{}</td>").format(ABSENT)
     low, mean, high = (typeset(value, measure.digits, condition.signed) for value in (one.low, one.mean, one.high))
     css = Markup(' class="best"') if table.is_best(condition, measure) else Markup("")
-    ends = Markup('<span class="ci">{} to {}</span>').format(low, high) if math.isfinite(one.low) else ""
-    return Markup("<td{}>{}{}</td>").format(css, mean, ends)
+    notes = [f"{low} to {high}"] if math.isfinite(one.low) else []
+    small = Markup("").join(Markup('<span class="ci">{}</span>').format(note) for note in (*notes, *_left_out(one)))
+    return Markup("<td{}>{}{}</td>").format(css, mean, small)
+
+
+def _left_out(one: Interval) -> list[str]:
+    """What a mean is not over: the infinite values (PSNR of equal pictures) among finite ones."""
+    return [f"{one.n_infinite} at ∞ left out"] if one.n and one.n_infinite else []
+
+
+def _counted(one: Interval) -> int:
+    """How many values a mean is over; an infinite mean is over infinite values."""
+    return one.n or one.n_infinite
 
 
 def _html_table(table: Table, head: Markup, rows: Sequence[Markup]) -> Markup:
@@ -233,7 +257,7 @@ def _html_table(table: Table, head: Markup, rows: Sequence[Markup]) -> Markup:
 
 
 def _n_of(table: Table, condition: Condition) -> str:
-    return _span({one.n for measure in table.measures if (one := table.cell(condition, measure)) is not None})
+    return _span({_counted(one) for measure in table.measures if (one := table.cell(condition, measure)) is not None})
 
 
 def _span(counts: set[int]) -> str:
