@@ -19,7 +19,7 @@ HEIGHT = 280
 LEFT, RIGHT, TOP, BOTTOM = 50, 16, 14, 44
 SERIES_STYLES = 6
 MARKERS = 3
-LABEL_WIDTH = 36  # of an x tick; nearer ticks go unlabelled
+LABEL_WIDTH = 56  # of an x tick; nearer ticks go unlabelled
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _x_axis(points: Sequence[Point], across: Scale, label: str) -> Markup:
 def _y_name(label: str) -> Markup:
     middle = (TOP + HEIGHT - BOTTOM) / 2
     return Markup(
-        '<text class="name" transform="translate(12 {y}) rotate(-90)" text-anchor="middle">{label}</text>'
+        '<text class="side" transform="translate(12 {y}) rotate(-90)" text-anchor="middle">{label}</text>'
     ).format(y=middle, label=label)
 
 
