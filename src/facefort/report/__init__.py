@@ -1,6 +1,6 @@
 """Pages and tables: pure functions of a run folder."""
 
-from facefort.report.page import render_page, write_page
+from facefort.report.page import render_page, write_page, write_summary
 from facefort.report.tables import Condition, Table, render, tabulate
 
-__all__ = ["Condition", "Table", "render", "render_page", "tabulate", "write_page"]
+__all__ = ["Condition", "Table", "render", "render_page", "tabulate", "write_page", "write_summary"]

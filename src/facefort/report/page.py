@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,27 @@ def write_page(run_path: Path) -> Path:
     return page
 
 
+def write_summary(out: Path, restored_path: Path, audited_path: Path) -> Path:
+    """Write ``report.html`` into ``out``: what a restore run shows, then what an audit run found.
+
+    Raises:
+        UsageError: a folder that holds no run.
+        PictureError: a picture of a run is missing or damaged.
+        OutputError: ``out`` cannot be written.
+    """
+    restored, audited = restore_context(RunFolder.read(restored_path)), audit_context(RunFolder.read(audited_path))
+    head = replace(
+        audited["head"],
+        kicker="facefort demo",
+        title="Sample photos restored, the bundled restorer audited",
+        verdict=f"{restored['head'].verdict} {audited['head'].verdict}",
+    )
+    failures = [*restored["failures"], *audited["failures"]]
+    page = out / PAGE
+    write_text(page, _render("demo", {**audited, "restored": restored, "head": head, "failures": failures}))
+    return page
+
+
 def render_page(run: RunFolder) -> str:
     """The HTML of a run's page; the same rows and pictures give the same text.
 
@@ -49,13 +71,17 @@ def render_page(run: RunFolder) -> str:
     verb = run.info["verb"]
     if verb not in _CONTEXTS:
         raise UsageError(f"a run of '{verb}' has no page; pages exist for: {', '.join(_CONTEXTS)}")
+    return _render(verb, _CONTEXTS[verb](run))
+
+
+def _render(template: str, context: dict[str, Any]) -> str:
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return (
         _templates()
-        .get_template(f"{verb}.html.j2")
+        .get_template(f"{template}.html.j2")
         .render(
-            _CONTEXTS[verb](run),
+            context,
             style=Markup(_asset("page.css")),  # noqa: S704 - a file of this package
             script=Markup(script),  # noqa: S704 - a file of this package
             script_hash=f"sha256-{digest}",
