@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess  # noqa: S404 - pip is run with a fixed argument list, no shell
+import subprocess
 import sys
 import tarfile
 import tempfile
