@@ -9,7 +9,7 @@ import click
 
 from facefort import assets
 from facefort.assets import catalog
-from facefort.assets.fetch import folder, verify
+from facefort.assets.fetching import folder, verify
 from facefort.errors import UsageError, WeightsError
 
 

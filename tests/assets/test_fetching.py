@@ -10,7 +10,7 @@ import pytest
 
 from facefort import assets
 from facefort.assets import catalog
-from facefort.assets import fetch as fetching
+from facefort.assets import fetching
 from facefort.assets.catalog import ASSETS, Asset, Member
 from facefort.errors import UnknownNameError, WeightsError
 from facefort.files import CACHE_VARIABLE, sha256_bytes
