@@ -7,6 +7,8 @@ from pathlib import Path
 
 from facefort.errors import OutputError
 
+MAX_PIXELS = 200_000_000
+"""Larger pictures are refused unless the caller allows them: a small file can claim any size."""
 HEAD_BYTES = 64
 """Bytes of a file that :func:`sniff` and :func:`foreign` look at."""
 

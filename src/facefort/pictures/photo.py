@@ -14,15 +14,12 @@ from facefort.files import sha256_bytes, write_bytes
 from facefort.pictures.content import Content
 from facefort.pictures.decode import decode
 from facefort.pictures.encode import encode, fitting_blocks
-from facefort.pictures.formats import FORMATS, HEAD_BYTES, foreign, format_for, sniff
+from facefort.pictures.formats import FORMATS, HEAD_BYTES, MAX_PIXELS, foreign, format_for, sniff
 from facefort.pictures.levels import Pixels
 from facefort.pictures.metadata import Metadata
 from facefort.pictures.vips import CodecError, complaints, pyvips
 
 __all__ = ["MAX_PIXELS", "Metadata", "Photo"]
-
-MAX_PIXELS = 200_000_000
-"""Larger pictures are refused unless the caller allows them: a small file can claim any size."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facefort import config
 from facefort.config import option
 from facefort.errors import UsageError
-from facefort.faces.face import Box
 from facefort.models import zoo
-from facefort.pictures.photo import MAX_PIXELS
+from facefort.pictures.formats import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from facefort.faces.face import Box
 
 
 @dataclass(frozen=True)
