@@ -193,10 +193,11 @@ class FacePrior(nn.Module):
 
     @torch.no_grad()
     def draw(self, seeds: Sequence[int], size: int = 256, psi: float | None = None) -> Tensor:
-        """The faces of some seeds, the same ones everywhere and in any company.
+        """The faces of some seeds, the same ones in any company.
 
         A seed is one normal draw of numpy's ``RandomState``. Faces are synthesised one by one in float32, whatever
-        autocast is around, averaged down, and rounded to 8 bits.
+        autocast is around, averaged down, and rounded to 8 bits. Another number of threads or another machine may
+        round a value to the next level.
 
         Args:
             seeds: from 0 to 2**32 - 1 each.

@@ -271,8 +271,10 @@ def file_faces(argument: str, size: int) -> FaceSource:
     """The faces of a file, a folder or a glob.
 
     Raises:
-        UsageError: it stands for no picture.
+        UsageError: nothing was named, or it stands for no picture.
     """
+    if not argument:
+        raise UsageError(f"no faces named; name {', '.join(entry.facts['example'] for entry in SOURCES)} or the like")
     return FileFaces(name_files(expand([argument])), size)
 
 

@@ -1,0 +1,99 @@
+"""Wall time of one generated face of 1024 px: float32 and bfloat16, alone and in batches, OpenVINO beside them.
+
+    python benchmarks/generator.py [--repeats 7] [--threads 2] > benchmarks/results/generator.md
+
+Median and quartiles of seconds per face after one warm-up. OpenVINO, the runtime that the weights were made for, is
+measured where it is installed; both of its precisions are, because its own choice on a processor with bfloat16 is
+bfloat16. The last column is the largest difference of a pixel from float32 here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facefort.assets import path
+from facefort.models.prior import FacePrior, latent, prior
+from facefort.runtime import Runtime, describe
+
+Draw = Callable[[], Tensor]
+
+
+def seconds(draw: Draw, repeats: int) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile."""
+    draw()
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        draw()
+        taken.append(time.perf_counter() - start)
+    low, middle, high = statistics.quantiles(taken, n=4)
+    return low, middle, high
+
+
+def here(model: FacePrior, w: Tensor, precision: str) -> Draw:
+    """This package's generator."""
+    runtime = Runtime(precision=precision)
+
+    def draw() -> Tensor:
+        with torch.inference_mode(), runtime.autocast():
+            return model.synthesis(w)
+
+    return draw
+
+
+def openvino(w: Tensor, precision: str, threads: int) -> Draw:
+    """The carrier package's runtime; its network takes one face at a time unless it is reshaped."""
+    from openvino import Core
+
+    core = Core()
+    network = core.read_model(path("mobilestylegan", "SynthesisNetwork.xml"))
+    network.reshape(list(w.shape))
+    chosen = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+    compiled = core.compile_model(network, "CPU", chosen)
+
+    def draw() -> Tensor:
+        return torch.from_numpy(np.clip(compiled([w.numpy()])[0] / 2 + 0.5, 0, 1))
+
+    return draw
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model = prior()
+    machine = describe(Runtime(threads=options.threads))
+    print(
+        f"# One face of 1024 px\n\n{machine['processor']}, {options.threads} threads, torch {machine['torch']}; ",
+        end="",
+    )
+    print(f"median of {options.repeats} after a warm-up.\n")
+    print("| runtime | precision | batch | s per face | quartiles | largest difference |")
+    print("|---|---|---:|---:|---:|---:|")
+    for batch in (1, 4):
+        with torch.inference_mode():
+            w = model.truncate(model.mapping(torch.cat([latent(seed) for seed in range(batch)])), 0.75)
+            exact = model.synthesis(w)
+        draws = {(f"torch {torch.__version__}", "fp32"): here(model, w, "fp32")}
+        draws[(f"torch {torch.__version__}, autocast", "bf16")] = here(model, w, "bf16")
+        if importlib.util.find_spec("openvino"):
+            draws[("OpenVINO", "fp32")] = openvino(w, "f32", options.threads)
+            draws[("OpenVINO", "bf16")] = openvino(w, "bf16", options.threads)
+        for (name, precision), draw in draws.items():
+            low, middle, high = (value / batch for value in seconds(draw, options.repeats))
+            difference = float((draw() - exact).abs().max())
+            print(f"| {name} | {precision} | {batch} | {middle:.2f} | {low:.2f} to {high:.2f} | {difference:.4f} |")
+
+
+if __name__ == "__main__":
+    main()
