@@ -23,6 +23,8 @@ from facefort.runs.rows import Row, RowReader, RowWriter, Status
 
 SETTINGS, INFO, ROWS, PICTURES = "settings.yaml", "run.json", "rows.sqlite", "pictures"
 RunStatus = Literal["running", "interrupted", "failed", "done"]
+_PARTIAL = re.compile(r"\..+\.[a-z0-9_]{8}\.part")
+"""Names that :func:`facefort.files.atomic` gives to what it has not finished."""
 
 _log = logging.getLogger(__name__)
 
@@ -113,9 +115,12 @@ class RunFolder:
 
     def _go_on(self, status: str) -> None:
         self.previous = "killed" if status == "running" else status
-        kept = self._rows.counts()["done"]
-        _log.warning("%s: the last run was %s; its %d finished rows are kept", self.path, self.previous, kept)
+        if self.previous != "done":
+            kept = self._rows.counts()["done"]
+            _log.warning("%s: the last run was %s; its %d finished rows are kept", self.path, self.previous, kept)
         try:
+            if self.previous == "killed":
+                _sweep(self.path)
             self._save()
         except BaseException:
             self._close()
@@ -290,6 +295,14 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, An
         elif encode(before) != encode(now):  # by text, so that a NaN equals itself
             return key, before, now
     return None
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process has left of files that :func:`facefort.files.atomic` was writing."""
+    with explained(path):
+        for left_over in path.rglob(".*.part"):
+            if _PARTIAL.fullmatch(left_over.name):
+                left_over.unlink(missing_ok=True)
 
 
 def _clear(path: Path) -> None:
