@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 
@@ -67,6 +68,7 @@ def main() -> None:
 
 def entry() -> None:
     """The console script."""
+    logging.basicConfig(level=logging.WARNING, format="facefort: %(message)s")
     sys.exit(run(sys.argv[1:]))
 
 
