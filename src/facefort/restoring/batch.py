@@ -117,7 +117,7 @@ def run(
         try:
             _Session(settings, tools, listed, folder).work_through(paths, progress)
         finally:
-            tables.write_tables(folder)
+            tables.write_tables(folder, None if settings.faces is None else Path(settings.faces))
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -34,8 +35,13 @@ _COLUMNS = (
 )
 
 
-def write_tables(folder: RunFolder) -> None:
+def write_tables(folder: RunFolder, given: Path | None = None) -> None:
     """Write both files from the rows of a run, each whole or not at all.
+
+    Args:
+        folder: the run.
+        given: the face list that the run works by; where that is the one in the folder, it stays as the user left it,
+            so that an interrupted run loses none of it and the same command finds it again.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -47,7 +53,9 @@ def write_tables(folder: RunFolder) -> None:
         writer.writerows(_csv_row(row) for row in _face_rows(folder))
         text.flush()
         text.detach()
-    facelist.write(folder.path / LIST, (_entry(row) for row in _face_rows(folder)))
+    own = folder.path / LIST
+    if given is None or given.resolve() != own.resolve():
+        facelist.write(own, (_entry(row) for row in _face_rows(folder)))
 
 
 def _face_rows(folder: RunFolder) -> Iterator[Row]:
