@@ -271,9 +271,12 @@ def _warnings(cut: _Cut, scale: float, amount: float, kept: bool) -> tuple[str, 
 def _put_back(
     photo: Photo, faces: Sequence[FaceResult], matrices: Mapping[int, Matrix], settings: RestoreSettings
 ) -> Photo:
-    """The photo, enlarged, with the restored faces in it."""
+    """The photo, enlarged, with the restored faces in it; a face that is all input is not put back.
+
+    It was resampled to be cut out, and the photo's own pixels are sharper.
+    """
     pixels = enlarge(photo.pixels, settings.scale)
-    restored = [(face.index, face.restored) for face in faces if face.restored is not None]
+    restored = [(face.index, face.restored) for face in faces if face.restored is not None and face.blend_applied != 1]
     if restored and pixels is photo.pixels:
         pixels = pixels.copy()
     for index, picture in restored:
