@@ -1,8 +1,9 @@
-"""Wall time of one generated face of 1024 px: float32 and bfloat16, alone and in batches, OpenVINO beside them.
+"""CPU time of one generated face of 1024 px: float32 and bfloat16, alone and in batches, OpenVINO beside them.
 
-    python benchmarks/generator.py [--repeats 7] [--threads 2] > benchmarks/results/generator.md
+    python benchmarks/generator.py [--repeats 7]
 
-Median and quartiles of seconds per face after one warm-up. OpenVINO, the runtime that the weights were made for, is
+CPU time (not wall time) of one thread, median and quartiles per face after one warm-up, so that other work on the
+machine disturbs it little. OpenVINO, the runtime that the weights were made for, is
 measured where it is installed; both of its precisions are, because its own choice on a processor with bfloat16 is
 bfloat16. The last column is the largest difference of a pixel from float32 here.
 """
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from facefort.assets import path
 from facefort.models.prior import FacePrior, latent, prior
-from facefort.runtime import Runtime, describe
+from facefort.runtime import Runtime
 
 Draw = Callable[[], Tensor]
 
@@ -31,9 +32,9 @@ def seconds(draw: Draw, repeats: int) -> tuple[float, float, float]:
     draw()
     taken = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         draw()
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     low, middle, high = statistics.quantiles(taken, n=4)
     return low, middle, high
 
@@ -49,14 +50,14 @@ def here(model: FacePrior, w: Tensor, precision: str) -> Draw:
     return draw
 
 
-def openvino(w: Tensor, precision: str, threads: int) -> Draw:
+def openvino(w: Tensor, precision: str) -> Draw:
     """The carrier package's runtime; its network takes one face at a time unless it is reshaped."""
     from openvino import Core
 
     core = Core()
     network = core.read_model(path("mobilestylegan", "SynthesisNetwork.xml"))
     network.reshape(list(w.shape))
-    chosen = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+    chosen = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": 1}
     compiled = core.compile_model(network, "CPU", chosen)
 
     def draw() -> Tensor:
@@ -68,27 +69,21 @@ def openvino(w: Tensor, precision: str, threads: int) -> Draw:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     model = prior()
-    machine = describe(Runtime(threads=options.threads))
-    print(
-        f"# One face of 1024 px\n\n{machine['processor']}, {options.threads} threads, torch {machine['torch']}; ",
-        end="",
-    )
-    print(f"median of {options.repeats} after a warm-up.\n")
-    print("| runtime | precision | batch | s per face | quartiles | largest difference |")
-    print("|---|---|---:|---:|---:|---:|")
+    print(f"1024 px, median of {options.repeats} after a warm-up, one thread, torch {torch.__version__}\n")
+    print("| runtime | precision | batch | CPU-s per face | quartiles | largest difference |")
+    print("|---|---|---|---|---|---|")
     for batch in (1, 4):
         with torch.inference_mode():
             w = model.truncate(model.mapping(torch.cat([latent(seed) for seed in range(batch)])), 0.75)
             exact = model.synthesis(w)
-        draws = {(f"torch {torch.__version__}", "fp32"): here(model, w, "fp32")}
-        draws[(f"torch {torch.__version__}, autocast", "bf16")] = here(model, w, "bf16")
+        draws = {("this package", "fp32"): here(model, w, "fp32")}
+        draws[("this package, autocast", "bf16")] = here(model, w, "bf16")
         if importlib.util.find_spec("openvino"):
-            draws[("OpenVINO", "fp32")] = openvino(w, "f32", options.threads)
-            draws[("OpenVINO", "bf16")] = openvino(w, "bf16", options.threads)
+            draws[("OpenVINO", "fp32")] = openvino(w, "f32")
+            draws[("OpenVINO", "bf16")] = openvino(w, "bf16")
         for (name, precision), draw in draws.items():
             low, middle, high = (value / batch for value in seconds(draw, options.repeats))
             difference = float((draw() - exact).abs().max())
