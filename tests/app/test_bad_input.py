@@ -166,6 +166,26 @@ def test_a_file_where_the_folder_should_be(restore, scenes, tmp_path, place):
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+def test_two_at_a_time_in_one_folder(restore, scenes, tmp_path):
+    photo = scenes.write(tmp_path / "a.png", 0)
+    with RunFolder.open(tmp_path / "out", verb="restore", settings={}, provenance={}):
+        done = restore(photo)
+        assert done.code == 2
+        assert "another facefort writes to" in done.fault
+    assert not (tmp_path / "out" / "restored_imgs").exists()
+
+
+def test_a_folder_that_holds_a_run_of_another_verb(restore, scenes, tmp_path):
+    photo = scenes.write(tmp_path / "a.png", 0)
+    with RunFolder.open(tmp_path / "out", verb="audit", settings={}, provenance={}) as other:
+        other.add("cell", "unit", {})
+    done = restore(photo)
+    assert done.code == 2
+    assert "holds a run of 'audit', this is 'restore'" in done.fault
+    with RunFolder.read(tmp_path / "out") as other:
+        assert [row.unit for row in other.rows()] == ["unit"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
