@@ -34,6 +34,11 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
     assert settings == Settings(eps=("2/255",), steps=7, inner=Inner(2.0))
 
 
+def test_what_is_not_given_is_recorded_all_the_same() -> None:
+    settings = config.validate(Settings, {"steps": 3, "inner": {}})
+    assert config.to_plain(settings) == {"name": "a", "eps": ("1/255",), "steps": 3, "inner": {"weight": 1.0}}
+
+
 def test_settings_survive_yaml(tmp_path: Path) -> None:
     settings = Settings(name="b", steps=3)
     assert config.load(Settings, write(tmp_path / "a.yaml", config.to_yaml(settings))) == settings

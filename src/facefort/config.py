@@ -78,8 +78,16 @@ def validate(cls: type[S], values: Mapping[str, Any], origin: str = "settings") 
         settings = msgspec.convert(dict(values), type=cls, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{origin}: {error}") from None
+    settings = _complete(settings)
     _check_values(settings, origin)
     return settings
+
+
+def _complete(settings: S) -> S:
+    """The same settings with every field set in the object: msgspec leaves plain defaults to the class."""
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    parts = {key: _complete(value) if dataclasses.is_dataclass(value) else value for key, value in values.items()}
+    return type(settings)(**parts)
 
 
 def _check_keys(cls: type[Any], values: Mapping[str, Any], origin: str) -> None:

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 import yaml
 
@@ -13,6 +14,7 @@ from facefort import config, runtime
 from facefort.files import sha256_file, write_text
 from facefort.models.restorer import Restorer
 from facefort.models.weights import save_weights
+from facefort.training.recipe import Recipe
 
 
 def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -27,7 +29,7 @@ def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> 
     Returns:
         The card.
     """
-    recipe = config.read_yaml(run / "recipe.yaml")
+    recipe = config.to_plain(config.load(Recipe, run / "recipe.yaml"))
     state = torch.load(run / "last.pt", map_location="cpu", weights_only=True)
     parameters = sum(p.numel() for p in restorer.network.parameters())
     save_weights(target, restorer.network.state_dict(), {"architecture": restorer.architecture.name})
@@ -44,14 +46,26 @@ def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> 
             "steps": state["step"],
             "faces_seen": state["step"] * recipe["batch"],
             "minutes": round(state["seconds"] / 60),
-            "recipe": {**recipe, "data": {**recipe["data"], "faces": Path(recipe["data"]["faces"]).name}},
+            "recipe": {
+                **recipe,
+                "data": {**recipe["data"], "faces": _public(recipe["data"]["faces"])},
+                "samples": _public(recipe["samples"]),
+            },
             "machine": runtime.describe(restorer.runtime),
         },
         "validation": _last_scores(run / "scores.csv"),
         **more,
     }
-    write_text(target.with_suffix(".yaml"), yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100))
+    write_text(
+        target.with_suffix(".yaml"),
+        yaml.safe_dump(msgspec.to_builtins(card, str_keys=True), sort_keys=False, allow_unicode=True, width=100),
+    )
     return card
+
+
+def _public(source: str) -> str:
+    """A face source without the folders that lead to it: a card says which faces, not where somebody keeps them."""
+    return "/".join(Path(source).parts[-2:]) if "/" in source else source
 
 
 def _last_scores(path: Path) -> dict[str, float]:
