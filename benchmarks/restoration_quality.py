@@ -9,7 +9,6 @@ their favour: the best of several by mean PSNR over these very faces.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 
 import cv2
@@ -73,7 +72,7 @@ def main() -> None:
     heads = [*METRICS, *(f"{j.name} distance" for j in judges), *(f"{j.name}: closer to the original" for j in judges)]
     print("| | " + " | ".join(heads) + " |\n|" + "---|" * (len(heads) + 1))
     for name, pictures in results.items():
-        row = [math.nan] * 0
+        row: list[float] = []
         for kind in METRICS:
             values = torch.cat([metric(kind)(a, b) for a, b in zip(pictures.split(16), clean.split(16), strict=True)])
             row.append(float(values.clamp(max=60).mean()))
@@ -85,7 +84,9 @@ def main() -> None:
             start.setdefault(judge.name, distance)
             row.append(float(distance.mean()))
             closer.append(float((distance < start[judge.name]).float().mean()))
-        cells = [f"{value:.4f}" if value < 2 else f"{value:.2f}" for value in row] + [f"{100 * v:.0f} %" for v in closer]
+        cells = [f"{value:.4f}" if value < 2 else f"{value:.2f}" for value in row] + [
+            f"{100 * v:.0f} %" for v in closer
+        ]
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 

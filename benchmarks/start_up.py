@@ -1,6 +1,6 @@
 """Wall time of `facefort --help`, of a verb's help and of `import facefort`, as whole processes.
 
-    python benchmarks/start_up.py
+python benchmarks/start_up.py
 """
 
 from __future__ import annotations

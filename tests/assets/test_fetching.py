@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from facefort import assets
-from facefort.assets import catalog
-from facefort.assets import fetching
+from facefort.assets import catalog, fetching
 from facefort.assets.catalog import ASSETS, Asset, Member
 from facefort.errors import UnknownNameError, WeightsError
 from facefort.files import CACHE_VARIABLE, sha256_bytes

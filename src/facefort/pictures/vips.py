@@ -6,9 +6,16 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+# Before libvips starts: what it only warns of is not printed. What cannot be read raises.
+os.environ.setdefault("VIPS_WARNING", "1")
+
 import pyvips
 
 __all__ = ["CodecError", "complaints", "pyvips"]
+
+# pyvips logs every message of libvips through a Python callback, and a ctrl-C that arrives in a callback of C is
+# printed and then lost: the run would go on.
+pyvips._remove_log_handler()
 
 # Every photo is decoded once from its own bytes: remembered operations would only hold memory.
 pyvips.cache_set_max(0)
