@@ -11,6 +11,7 @@ from facefort.faces.align import window
 
 # Low frequencies up to this share of the side come from the photo: skin tone, light and shade of the scene.
 _COLOUR_BLUR = 1 / 7
+_COLOUR_SIDE = 64
 
 
 @functools.lru_cache(maxsize=8)
@@ -30,8 +31,12 @@ def feather_mask(size: int) -> np.ndarray:
 
 def keep_colour(restored: np.ndarray, original: np.ndarray) -> np.ndarray:
     """The restored crop with the low frequencies of the original one; both (S, S, 3) float32 RGB."""
-    sigma = restored.shape[0] * _COLOUR_BLUR
-    return restored + cv2.GaussianBlur(original - restored, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    size = restored.shape[0]
+    # What is kept is smooth, and a small picture holds it.
+    side = min(size, _COLOUR_SIDE)
+    change = cv2.resize(original - restored, (side, side), interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(change, (0, 0), side * _COLOUR_BLUR, borderType=cv2.BORDER_REPLICATE)
+    return restored + cv2.resize(smooth, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def paste(
