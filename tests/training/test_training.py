@@ -37,7 +37,7 @@ def recipe(faces: Path, **changes: object) -> Recipe:
     values = {
         "options": TINY,
         "data": {"faces": str(faces)},
-        "loss": {"lpips": 0.0, "pyramid": 0.1, "pyramid_until": 4},
+        "losses": [{"lpips": 0, "pyramid": 0.1}, {"start": 4, "lpips": 0}],
         "steps": 8,
         "batch": 4,
         "warmup": 2,

@@ -65,7 +65,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.batches, self.out, self.rank, self.world = recipe, batches, out, rank, world
         self.restorer = restorer.on(runtime.choose(recipe.device, recipe.precision, recipe.threads))
-        self.loss = RestorationLoss(recipe.loss)
+        self.loss = RestorationLoss(recipe.losses)
         averaged = copy.deepcopy(restorer.network).eval().requires_grad_(False)
         optimiser = torch.optim.Adam(restorer.network.parameters(), recipe.rate, betas=recipe.betas, eps=1e-8)
         self.state = TrainingState(restorer.network, averaged, optimiser)
@@ -127,8 +127,7 @@ class Trainer:
         return {name: value.item() for name, value in losses.items()}
 
     def _forward(self, degraded: Tensor) -> tuple[Tensor, list[Tensor]]:
-        wants_pyramid = self.recipe.loss.pyramid and self.state.step < self.recipe.loss.pyramid_until
-        if not wants_pyramid:
+        if not self.loss.at(self.state.step).pyramid:
             return self.restorer(degraded), []
         return self.restorer.with_pyramid(degraded)
 

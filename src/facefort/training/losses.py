@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.errors import ConfigError
 from facefort.models.judges.identity import Recogniser, recogniser
-from facefort.models.judges.perceptual import lpips
+from facefort.models.judges.perceptual import Backbone, lpips
 from facefort.training.recipe import LossSettings
+
+_BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
 
 
 class RestorationLoss(nn.Module):
     """Weighted sum of the losses of a recipe.
 
     Args:
-        settings: weights.
+        stages: weights, stage by stage.
+
+    Raises:
+        ConfigError: no stage begins at step 0, or two begin at the same step.
     """
 
-    def __init__(self, settings: LossSettings) -> None:
+    def __init__(self, stages: Sequence[LossSettings]) -> None:
         super().__init__()
-        self.settings = settings
-        self.perceptual = lpips("vgg" if settings.lpips_net == "vgg" else "alex") if settings.lpips else None
-        self.recogniser: Recogniser | None = None
-        if settings.identity:
-            self.recogniser = recogniser()
+        self.stages = sorted(stages, key=lambda stage: stage.start)
+        starts = [stage.start for stage in self.stages]
+        if not starts or starts[0] != 0 or len(set(starts)) < len(starts):
+            raise ConfigError(f"the stages of losses must begin at step 0 and at different steps, not at {starts}")
+        self.perceptual = {net: lpips(net) for net in _BACKBONES if any(s.lpips and s.lpips_net == net for s in stages)}
+        self.recogniser: Recogniser | None = recogniser() if any(s.identity for s in stages) else None
+
+    def at(self, step: int) -> LossSettings:
+        """The weights of a step."""
+        return [stage for stage in self.stages if stage.start <= step][-1]
 
     def forward(self, restored: Tensor, pyramid: list[Tensor], clean: Tensor, step: int) -> dict[str, Tensor]:
         """Losses by name, already weighted; their sum is what is minimised.
@@ -34,17 +47,17 @@ class RestorationLoss(nn.Module):
             clean: (N, 3, S, S) in [0, 1].
             step: number of the optimiser step.
         """
-        weights = self.settings
+        weights = self.at(step)
         losses = {}
         if weights.l1:
             losses["l1"] = weights.l1 * F.l1_loss(restored, clean)
-        if self.perceptual is not None:
-            losses["lpips"] = weights.lpips * self.perceptual(restored, clean).mean()
-        if weights.pyramid and pyramid and step < weights.pyramid_until:
+        if weights.lpips:
+            losses["lpips"] = weights.lpips * self.perceptual[weights.lpips_net](restored, clean).mean()
+        if weights.pyramid and pyramid:
             losses["pyramid"] = weights.pyramid * sum(
                 (F.l1_loss(picture, _shrunk(clean, picture)) for picture in pyramid), clean.new_zeros(())
             )
-        if self.recogniser is not None and step >= weights.identity_from:
+        if weights.identity and self.recogniser is not None:
             judge = self.recogniser
             losses["identity"] = weights.identity * judge.distance(judge(restored.clamp(0, 1)), judge(clean)).mean()
         return losses

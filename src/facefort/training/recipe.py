@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from facefort.config import option
 
@@ -23,15 +23,15 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """Weights of the losses; 0 leaves a loss out."""
+    """Weights of the losses from one step of the training on; 0 leaves a loss out."""
+
+    start: int = option("step from which these weights count", 0, low=0)
 
     l1: float = option("L1 on [0, 1]", 1.0, low=0)
     lpips: float = option("LPIPS", 0.5, low=0)
-    lpips_net: str = option("backbone of the LPIPS loss", "alex", choices=("alex", "vgg"))
+    lpips_net: Literal["alex", "vgg"] = option("backbone of the LPIPS loss", "alex", choices=("alex", "vgg"))
     pyramid: float = option("L1 of the network's auxiliary pictures, where it has them", 0.0, low=0)
-    pyramid_until: int = option("step after which the pyramid loss is dropped", 2000, low=0)
     identity: float = option("distance of the default recogniser's embeddings", 0.0, low=0)
-    identity_from: int = option("step from which the identity loss counts: a face must be there first", 0, low=0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Recipe:
     preset: str = option("size of the architecture", "zoo")
     options: dict[str, Any] = field(default_factory=dict, metadata={"help": "overrides of the preset's options"})
     data: DataSettings = field(default_factory=DataSettings, metadata={"help": "data"})
-    loss: LossSettings = field(default_factory=LossSettings, metadata={"help": "losses"})
+    losses: tuple[LossSettings, ...] = field(
+        default=(LossSettings(),), metadata={"help": "weights of the losses, stage by stage"}
+    )
     steps: int = option("number of optimiser steps", 4000, low=1)
     batch: int = option("faces per step, over all processes", 16, low=1)
     rate: float = option("learning rate of Adam", 5e-4, low=0)
