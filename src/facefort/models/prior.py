@@ -275,7 +275,7 @@ def prior() -> FacePrior:
     model.synthesis.load_state_dict(synthesis_state())
     model.mean.copy_(mean_style(model.mapping))
     model = model.eval().requires_grad_(False)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def weights_digest() -> str:
