@@ -19,6 +19,7 @@ from facefort.training.data import Batches, FaceBank, prefetched
 from facefort.training.export import export_weights
 from facefort.training.loop import Trainer, Watch
 from facefort.training.recipe import Recipe
+from facefort.training.run import _beginning
 
 TINY = {"out_size": 32, "num_style_feat": 8, "num_mlp": 0, "narrow": 0.03125, "channel_multiplier": 1}
 
@@ -126,6 +127,15 @@ def test_unreadable_pictures_are_named_and_limited(faces: Path, tmp_path: Path) 
         FaceBank([broken], 32, bad_limit=1)
 
 
+def test_a_run_can_begin_with_given_weights(faces: Path, tmp_path: Path) -> None:
+    given = build("gfpgan", "zoo", **TINY).network.state_dict()
+    torch.save(given, tmp_path / "given.pth")
+    begun = _beginning(recipe(faces, weights=str(tmp_path / "given.pth"))).network.state_dict()
+    assert all(torch.equal(begun[key], given[key]) for key in given)
+    with pytest.raises(TrainingError, match="is not a gfpgan of this recipe's size"):
+        _beginning(recipe(faces, weights=str(tmp_path / "given.pth"), options={**TINY, "out_size": 64}))
+
+
 def test_a_damaged_checkpoint_is_one_line(faces: Path, tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"half a checkpoint")
     with pytest.raises(TrainingError, match=r"cannot resume from last\.pt"):
@@ -153,6 +163,7 @@ from facefort import config
 from facefort.training.loop import Trainer, Watch, join
 from facefort.training.data import Batches, FaceBank
 from facefort.training.recipe import Recipe
+from facefort.training.run import _beginning
 from facefort.models import build
 settings = config.load(Recipe, Path(sys.argv[1]))
 rank, world = join()

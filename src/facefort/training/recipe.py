@@ -41,6 +41,7 @@ class Recipe:
     model: str = option("architecture", "gfpgan")
     preset: str = option("size of the architecture", "zoo")
     options: dict[str, Any] = field(default_factory=dict, metadata={"help": "overrides of the preset's options"})
+    weights: str = option("weights to start from: a name of the zoo or a checkpoint; empty for fresh ones", "")
     data: DataSettings = field(default_factory=DataSettings, metadata={"help": "data"})
     losses: tuple[LossSettings, ...] = field(
         default=(LossSettings(),), metadata={"help": "weights of the losses, stage by stage"}

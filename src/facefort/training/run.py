@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from facefort import runtime
+from facefort.errors import TrainingError
 from facefort.files import write_bytes
-from facefort.models.factory import build
+from facefort.models.factory import build, load
 from facefort.models.judges.perceptual import lpips
 from facefort.models.restorer import Restorer
 from facefort.models.sources import faces as open_faces
@@ -41,7 +42,7 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
     """
     rank, world = join()
     runtime.seed_everything(recipe.seed)
-    restorer = build(recipe.model, recipe.preset, **recipe.options)
+    restorer = _beginning(recipe)
     restorer.train().requires_grad_(True)
     bank = FaceBank(training_files(recipe.data.faces), restorer.size, recipe.data.bad_limit)
     batches = Batches(bank, recipe.data, recipe.seed, recipe.batch, rank, world)
@@ -50,6 +51,22 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
     if rank == 0:
         watch.on_sample = Validation(recipe, restorer.size, out / "sheets")
     return trainer.run(watch)
+
+
+def _beginning(recipe: Recipe) -> Restorer:
+    """The restorer before the first step: fresh, or with the weights that the recipe names.
+
+    Raises:
+        TrainingError: those weights are of another architecture or size.
+    """
+    restorer = build(recipe.model, recipe.preset, **recipe.options)
+    if recipe.weights:
+        given = load(recipe.weights)
+        shapes = {key: value.shape for key, value in restorer.network.state_dict().items()}
+        if shapes != {key: value.shape for key, value in given.network.state_dict().items()}:
+            raise TrainingError(f"{recipe.weights} is not a {recipe.model} of this recipe's size; leave weights empty")
+        restorer.network.load_state_dict(given.network.state_dict())
+    return restorer
 
 
 class Validation:
