@@ -70,8 +70,11 @@ def paste(
     face = _warped(restored, to_photo, (x1 - x0, y1 - y0), cv2.INTER_CUBIC)
     share = _warped(mask, to_photo, (x1 - x0, y1 - y0), cv2.INTER_LINEAR)[..., None]
     part = pixels[y0:y1, x0:x1]
-    blended = np.clip(part + share * (face - part), 0, 1)
-    np.copyto(part, blended, where=share > 0)
+    # In place, and where the share is 0 exactly nothing is added.
+    face -= part
+    face *= share
+    part += face
+    np.clip(part, 0, 1, out=part)
 
 
 def _warped(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
