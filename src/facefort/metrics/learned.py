@@ -60,4 +60,5 @@ IDENTITY_DLIB = Metric(
     reference="dlib 20 face_recognition_model_v1 on the same chips",
     compute=partial(identity, name="dlib"),
     smallest=SMALLEST,
+    needs_face=True,
 )

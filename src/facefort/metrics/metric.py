@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Direction = Literal["higher", "lower"]
 Definition = Callable[["Tensor", "Tensor"], "Tensor"]
+MaskedDefinition = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 
 _SLACK = 1e-4
 """How far a float picture may leave [0, 1]: resampling rounds, while a picture in 0..255 is a mistake."""
@@ -36,6 +37,8 @@ class Metric:
         unit: "dB", or "" for a bare number.
         differentiable: whether gradients reach the pictures.
         smallest: shortest side that it is defined on, in pixels.
+        needs_face: whether it is defined on aligned faces only.
+        compute_within: the definition inside a mask (N, 1, H, W) in [0, 1]; None where it has no such version.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Metric:
     unit: str = ""
     differentiable: bool = True
     smallest: int = 1
+    needs_face: bool = False
+    compute_within: MaskedDefinition | None = field(default=None, repr=False)
 
     def __call__(self, pictures: Tensor, reference: Tensor | None = None) -> Tensor:
         """Score each picture.
@@ -77,6 +82,35 @@ class Metric:
                 f"{tuple(reference.shape)}"
             )
         return self.compute(pictures, reference.to(pictures))
+
+    def within(self, pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+        """Score each picture inside a mask only.
+
+        Args:
+            pictures: (N, 3, H, W) RGB in [0, 1].
+            reference: the same shape.
+            mask: (N, 1, H, W) in [0, 1], the weight of each pixel.
+
+        Returns:
+            (N,) on the pictures' device.
+
+        Raises:
+            UsageError: the metric has no version inside a mask.
+            PictureError: as for a call, or a mask of another size, or an empty one.
+        """
+        if self.compute_within is None:
+            raise UsageError(f"{self.name} cannot be measured inside a mask; psnr-rgb, ssim-rgb and lpips-* can")
+        self._check(pictures, "pictures")
+        self._check(reference, "reference pictures")
+        wanted = (len(pictures), 1, *pictures.shape[2:])
+        if pictures.shape != reference.shape or tuple(mask.shape) != wanted:
+            raise PictureError(
+                f"{self.name} needs pictures, references and masks of one size, not {tuple(pictures.shape)}, "
+                f"{tuple(reference.shape)} and {tuple(mask.shape)}"
+            )
+        if not bool((mask.flatten(1).sum(1) > 0).all()):
+            raise PictureError(f"{self.name} was given an empty mask; the region is not in the picture")
+        return self.compute_within(pictures, reference.to(pictures), mask.to(pictures))
 
     def _check(self, pictures: Tensor, what: str) -> None:
         shape = tuple(pictures.shape)

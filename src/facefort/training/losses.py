@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facefort.errors import ConfigError
 from facefort.models.judges.identity import Recogniser, recogniser
 from facefort.models.judges.perceptual import Backbone, lpips
+from facefort.runtime import generator
 from facefort.training.recipe import LossSettings
 
 _BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
@@ -51,16 +53,33 @@ class RestorationLoss(nn.Module):
         losses = {}
         if weights.l1:
             losses["l1"] = weights.l1 * F.l1_loss(restored, clean)
+        seen, wanted = _viewed(restored, clean, weights.view, step) if weights.view else (restored, clean)
         if weights.lpips:
-            losses["lpips"] = weights.lpips * self.perceptual[weights.lpips_net](restored, clean).mean()
+            losses["lpips"] = weights.lpips * self.perceptual[weights.lpips_net](seen, wanted).mean()
         if weights.pyramid and pyramid:
             losses["pyramid"] = weights.pyramid * sum(
                 (F.l1_loss(picture, _shrunk(clean, picture)) for picture in pyramid), clean.new_zeros(())
             )
         if weights.identity and self.recogniser is not None:
             judge = self.recogniser
-            losses["identity"] = weights.identity * judge.distance(judge(restored.clamp(0, 1)), judge(clean)).mean()
+            losses["identity"] = weights.identity * judge.distance(judge(seen.clamp(0, 1)), judge(wanted)).mean()
         return losses
+
+
+def _viewed(restored: Tensor, clean: Tensor, most: int, step: int) -> tuple[Tensor, Tensor]:
+    """Both batches shifted by up to ``most`` pixels and perhaps mirrored, alike.
+
+    A network learns to please one grid of a fixed judge (AlexNet looks in strides of four); a judge that sees every
+    step from elsewhere is pleased only by what other judges like too (Kettunen et al., "E-LPIPS", 2019).
+    """
+    numbers = generator("view", step)
+    down, right = torch.randint(2 * most + 1, (2,), generator=numbers).tolist()
+    both = F.pad(torch.cat([restored, clean]), (most,) * 4, mode="replicate")
+    both = both[:, :, down : down + clean.shape[2], right : right + clean.shape[3]]
+    if torch.rand(1, generator=numbers).item() < 0.5:
+        both = both.flip(3)
+    seen, wanted = both.chunk(2)
+    return seen, wanted
 
 
 def _shrunk(clean: Tensor, like: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from facefort import runtime
 from facefort.errors import TrainingError
 from facefort.files import write_bytes
 from facefort.models.factory import build, load
+from facefort.models.judges.identity import recogniser
 from facefort.models.judges.perceptual import lpips
 from facefort.models.restorer import Restorer
 from facefort.models.sources import faces as open_faces
@@ -82,16 +83,26 @@ class Validation:
         self.folder = folder
         batch = next(iter(open_faces(recipe.samples, size).batches(64)))
         self.clean = batch.faces
+        self.judge = recogniser() if any(stage.identity for stage in recipe.losses) else None
         self.degraded = degrade(batch.faces, recipe.data.presets[0], seed=1, names=batch.names).pictures
 
     def __call__(self, restorer: Restorer, step: int) -> dict[str, float]:
-        """Restore, draw the sheet and return LPIPS (both backbones) and PSNR of the restored faces."""
+        """Restore, draw the sheet and return LPIPS (both backbones), PSNR and identity of the restored faces."""
         with torch.no_grad():
             restored = round_to_8_bits(torch.cat([restorer.restore(part) for part in torch.split(self.degraded, 8)]))
             scores = {f"lpips-{net}": lpips(net)(restored, self.clean).mean().item() for net in ("alex", "vgg")}
             scores["psnr-rgb"] = _psnr(restored, self.clean)
+            scores |= self._identity(restored)
         self._draw(restored[:8], step)
         return {name: round(value, 5) for name, value in scores.items()}
+
+    def _identity(self, restored: Tensor) -> dict[str, float]:
+        """Distance to the clean face in the recogniser of the loss, and the share that restoring brought closer."""
+        if self.judge is None:
+            return {}
+        clean, degraded, after = (self.judge(faces) for faces in (self.clean, self.degraded, restored))
+        reached, began = self.judge.distance(after, clean), self.judge.distance(degraded, clean)
+        return {"identity": reached.mean().item(), "closer": (reached < began).float().mean().item()}
 
     def _draw(self, restored: Tensor, step: int) -> None:
         rows = [np.concatenate(list(to_bytes(part)), 1) for part in (self.degraded[:8], restored, self.clean[:8])]
