@@ -27,9 +27,24 @@ def test_the_unmodified_crop_leaves_the_photo_as_it_was(photo: np.ndarray, scale
     matrix = matrix_for(128, scale, degrees)
     seen = crop(photo, matrix, 128)
     after = photo.copy()
-    paste(after, seen, matrix, original=seen)
+    paste(after, seen, matrix)
     assert np.abs(after - photo).mean() < 1 / 255
     assert np.abs(after - photo).max() < 0.06
+
+
+def test_detail_finer_than_the_crop_stays_the_photos(photo: np.ndarray) -> None:
+    matrix = matrix_for(128, 3.0)
+    rng = np.random.default_rng(3)
+    grain = photo + 0.1 * rng.standard_normal(photo.shape).astype(np.float32)
+    seen = crop(grain, matrix, 128)
+    after, laid_over = grain.copy(), grain.copy()
+    paste(after, seen + np.float32(0.05), matrix, before=seen)
+    paste(laid_over, seen + np.float32(0.05), matrix)
+    share = cv2.warpAffine(feather_mask(128), cv2.invertAffineTransform(matrix), (640, 480))
+    inside = (share > 0.999) & (grain.min(2) > 0) & (grain.max(2) < 0.94)
+    assert inside.sum() > 1000
+    np.testing.assert_allclose((after - grain)[inside], 0.05, atol=2e-3)
+    assert np.abs(laid_over - grain)[inside].mean() > 0.06
 
 
 def test_pixels_outside_the_mask_keep_their_exact_value(photo: np.ndarray) -> None:

@@ -45,7 +45,7 @@ def paste(
     matrix: np.ndarray,
     *,
     mask: np.ndarray | None = None,
-    original: np.ndarray | None = None,
+    before: np.ndarray | None = None,
 ) -> None:
     """Blend a restored face into a photo, in place.
 
@@ -56,22 +56,24 @@ def paste(
         restored: (S, S, 3) float32 RGB in [0, 1].
         matrix: similarity from the photo to the aligned face, 2 x 3, as :func:`facefort.faces.align.alignment` gives.
         mask: (S, S) float32 in [0, 1]; default :func:`feather_mask`.
-        original: the aligned crop before restoration; with it the photo's colour and light are kept.
+        before: the crop as the network was shown it. With it, what restoring changed is added, rather than what it drew
+            laid over: detail finer than the crop, which no network has seen, stays the photo's own. For a face that is
+            larger in the photo than its crop.
     """
     size = restored.shape[0]
     mask = feather_mask(size) if mask is None else mask
-    if original is not None:
-        restored = keep_colour(restored, original)
     x0, y0, x1, y1 = window(matrix, size, pixels.shape[1], pixels.shape[0])
     if x1 <= x0 or y1 <= y0:
         return
     to_photo = cv2.invertAffineTransform(matrix)
     to_photo[:, 2] -= (x0, y0)
-    face = _warped(restored, to_photo, (x1 - x0, y1 - y0), cv2.INTER_CUBIC)
+    drawn = restored if before is None else restored - before
+    face = _warped(drawn, to_photo, (x1 - x0, y1 - y0), cv2.INTER_CUBIC)
     share = _warped(mask, to_photo, (x1 - x0, y1 - y0), cv2.INTER_LINEAR)[..., None]
     part = pixels[y0:y1, x0:x1]
     # In place, and where the share is 0 exactly nothing is added.
-    face -= part
+    if before is None:
+        face -= part
     face *= share
     part += face
     np.clip(part, 0, 1, out=part)

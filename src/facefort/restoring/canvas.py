@@ -27,6 +27,12 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.clip(cv2.resize(pixels, (width, height), interpolation=kernel), 0, 1).astype(np.float32, copy=False)
 
 
+def changed_by(pixels: Pixels, before: Pixels, after: Pixels) -> Pixels:
+    """Pixels (H, W, 3) with what changed between two smaller pictures of them; finer detail stays as it is."""
+    change = cv2.resize(after - before, (pixels.shape[1], pixels.shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.clip(pixels + change, 0, 1)
+
+
 def enlarge(pixels: Pixels, scale: float) -> Pixels:
     """Pixels enlarged by ``scale``; the very same array at 1."""
     return resize(pixels, round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))

@@ -21,7 +21,7 @@ from facefort.pictures.levels import Pixels
 from facefort.pictures.photo import Photo
 from facefort.pictures.tensors import round_to_8_bits, to_batch, to_pictures
 from facefort.restoring.blend import amount_within, blended
-from facefort.restoring.canvas import Matrix, draw_boxes, enlarge, enlarged_matrix, is_grey, resize, to_grey
+from facefort.restoring.canvas import Matrix, changed_by, draw_boxes, enlarge, enlarged_matrix, is_grey, resize, to_grey
 from facefort.restoring.facelist import Entry
 from facefort.restoring.plan import Wanted, plan
 from facefort.restoring.settings import RestoreSettings
@@ -116,10 +116,15 @@ class _Cut:
     @property
     def side(self) -> float:
         """Side of the crop in pixels of the photo."""
-        return float(self.crop.shape[0] / np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+        return _side(self.matrix, self.crop.shape[0])
 
     def failed(self, reason: str) -> FaceResult:
         return FaceResult(self.index, self.wanted.face, "failed", reason, self.wanted.weight, self.crop)
+
+
+def _side(matrix: Matrix, size: int) -> float:
+    """Side of an aligned face of ``size`` pixels, in pixels of the photo."""
+    return float(size / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
 
 def restore_photo(
@@ -259,7 +264,7 @@ def _warnings(cut: _Cut, scale: float, amount: float, kept: bool) -> tuple[str, 
     found = []
     size, side = cut.crop.shape[0], cut.side * scale
     if side > _LARGER * size:
-        found.append(f"fills {side:.0f} px and the model draws {size} px: no detail finer than that")
+        found.append(f"fills {side:.0f} px and the model draws {size} px: detail finer than that stays the photo's own")
     found += [_NOTES[note] for note in cut.wanted.face.notes if note in _NOTES]
     if kept:
         found.append(f"{amount:.0%} of the input blended in to keep the person")
@@ -273,17 +278,23 @@ def _put_back(
 ) -> Photo:
     """The photo, enlarged, with the restored faces in it; a face that is all input is not put back.
 
-    It was resampled to be cut out, and the photo's own pixels are sharper.
+    It was resampled to be cut out, and the photo's own pixels are sharper. Of a face that is larger in the photo than
+    the model's picture, the detail that the model was not shown is kept.
     """
     pixels = enlarge(photo.pixels, settings.scale)
-    restored = [(face.index, face.restored) for face in faces if face.restored is not None and face.blend_applied != 1]
-    if restored and pixels is photo.pixels:
+    changed = [face for face in faces if face.restored is not None and face.blend_applied != 1]
+    if changed and pixels is photo.pixels:
         pixels = pixels.copy()
-    for index, picture in restored:
+    for face in changed:
+        assert face.restored is not None
+        matrix, size = matrices[face.index], face.restored.shape[0]
+        before = face.crop if _side(matrix, size) > _LARGER * size else None
         if settings.aligned:
-            pixels = resize(picture, pixels.shape[1], pixels.shape[0])
+            height, width = pixels.shape[:2]
+            drawn = face.restored
+            pixels = resize(drawn, width, height) if before is None else changed_by(pixels, before, drawn)
         else:
-            paste(pixels, picture, enlarged_matrix(matrices[index], photo.pixels, pixels))
+            paste(pixels, face.restored, enlarged_matrix(matrix, photo.pixels, pixels), before=before)
     if settings.draw_box:
         pixels = draw_boxes(pixels, [(face.index, face.face.box) for face in faces], settings.scale)
     return photo if pixels is photo.pixels else photo.replace(pixels)
