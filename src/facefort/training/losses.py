@@ -33,7 +33,8 @@ class RestorationLoss(nn.Module):
         starts = [stage.start for stage in self.stages]
         if not starts or starts[0] != 0 or len(set(starts)) < len(starts):
             raise ConfigError(f"the stages of losses must begin at step 0 and at different steps, not at {starts}")
-        self.perceptual = {net: lpips(net) for net in _BACKBONES if any(s.lpips and s.lpips_net == net for s in stages)}
+        used = {stage.lpips_net for stage in stages if stage.lpips or stage.lpips_close}
+        self.perceptual = {net: lpips(net) for net in _BACKBONES if net in used}
         self.recogniser: Recogniser | None = recogniser() if any(s.identity for s in stages) else None
 
     def at(self, step: int) -> LossSettings:
@@ -56,6 +57,9 @@ class RestorationLoss(nn.Module):
         seen, wanted = _viewed(restored, clean, weights.view, step) if weights.view else (restored, clean)
         if weights.lpips:
             losses["lpips"] = weights.lpips * self.perceptual[weights.lpips_net](seen, wanted).mean()
+        if weights.lpips_close:
+            near = _close(restored, clean, step)
+            losses["lpips_close"] = weights.lpips_close * self.perceptual[weights.lpips_net](*near).mean()
         if weights.pyramid and pyramid:
             losses["pyramid"] = weights.pyramid * sum(
                 (F.l1_loss(picture, _shrunk(clean, picture)) for picture in pyramid), clean.new_zeros(())
@@ -79,6 +83,18 @@ def _viewed(restored: Tensor, clean: Tensor, most: int, step: int) -> tuple[Tens
     if torch.rand(1, generator=numbers).item() < 0.5:
         both = both.flip(3)
     seen, wanted = both.chunk(2)
+    return seen, wanted
+
+
+def _close(restored: Tensor, clean: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """A random window of half the side, enlarged to the whole side, alike in both batches.
+
+    AlexNet's first stride is four pixels: seen from close, it judges texture that it otherwise averages away.
+    """
+    side = clean.shape[-1]
+    top, left = torch.randint(side // 2 + 1, (2,), generator=generator("close", step)).tolist()
+    both = torch.cat([restored, clean])[:, :, top : top + side // 2, left : left + side // 2]
+    seen, wanted = F.interpolate(both, size=(side, side), mode="bilinear", align_corners=False).chunk(2)
     return seen, wanted
 
 

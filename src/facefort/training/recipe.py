@@ -32,6 +32,7 @@ class LossSettings:
     lpips_net: Literal["alex", "vgg"] = option("backbone of the LPIPS loss", "alex", choices=("alex", "vgg"))
     pyramid: float = option("L1 of the network's auxiliary pictures, where it has them", 0.0, low=0)
     identity: float = option("distance of the default recogniser's embeddings", 0.0, low=0)
+    lpips_close: float = option("LPIPS of a quarter of the face, enlarged twofold", 0.0, low=0)
     view: int = option("random shift in pixels, and mirroring, of what LPIPS and the recogniser see", 0, low=0, high=16)
 
 

@@ -57,16 +57,18 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
 def _beginning(recipe: Recipe) -> Restorer:
     """The restorer before the first step: fresh, or with the weights that the recipe names.
 
+    Parts of the architecture that those weights were trained without begin fresh.
+
     Raises:
         TrainingError: those weights are of another architecture or size.
     """
     restorer = build(recipe.model, recipe.preset, **recipe.options)
     if recipe.weights:
-        given = load(recipe.weights)
-        shapes = {key: value.shape for key, value in restorer.network.state_dict().items()}
-        if shapes != {key: value.shape for key, value in given.network.state_dict().items()}:
+        own = restorer.network.state_dict()
+        given = load(recipe.weights).network.state_dict()
+        if any(key not in own or own[key].shape != value.shape for key, value in given.items()):
             raise TrainingError(f"{recipe.weights} is not a {recipe.model} of this recipe's size; leave weights empty")
-        restorer.network.load_state_dict(given.network.state_dict())
+        restorer.network.load_state_dict({**own, **given})
     return restorer
 
 
