@@ -60,9 +60,7 @@ class InputFusion(nn.Module):
         )
         self.last = nn.Conv2d(hidden, 6, 3, 1, 1)
         nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-        with torch.no_grad():
-            self.last.bias[:3] = -3.0  # begins with 5 % of the input
+        self.last.bias = nn.Parameter(torch.tensor([-3.0] * 3 + [0.0] * 3))  # begins with 5 % of the input
 
     def forward(self, feature: Tensor, image: Tensor, x: Tensor) -> Tensor:
         """(N, C, S, S), (N, 3, S, S) and (N, 3, S, S) -> (N, 3, S, S) float32."""
