@@ -47,7 +47,8 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
     restorer.train().requires_grad_(True)
     bank = FaceBank(training_files(recipe.data.faces), restorer.size, recipe.data.bad_limit)
     batches = Batches(bank, recipe.data, recipe.seed, recipe.batch, rank, world)
-    trainer = Trainer(restorer, recipe, batches, out, rank, world)
+    teacher = load(recipe.teacher).network if recipe.teacher else None
+    trainer = Trainer(restorer, recipe, batches, out, rank, world, teacher)
     watch = Watch(on_step=on_step)
     if rank == 0:
         watch.on_sample = Validation(recipe, restorer.size, out / "sheets")
