@@ -83,7 +83,7 @@ class Stages:
 def test_tables_in_a_list_are_checked_and_completed_too() -> None:
     settings = config.validate(Stages, {"stages": [{}, {"weight": 2}]})
     assert config.to_plain(settings) == {"stages": ({"weight": 1.0}, {"weight": 2.0})}
-    with pytest.raises(ConfigError, match="stages: unknown key 'wight'; did you mean 'weight'"):
+    with pytest.raises(ConfigError, match="stages: unknown key 'wight'; did you mean weight"):
         config.validate(Stages, {"stages": [{"wight": 2}]})
     with pytest.raises(ConfigError, match="stages: weight must be at least 0, not -1"):
         config.validate(Stages, {"stages": [{"weight": -1}]})
