@@ -7,3 +7,4 @@ from facefort.registry import Registry
 
 RESTORERS: Registry[Architecture] = Registry("restorer")
 RESTORERS.add("gfpgan", "facefort.models.restorers.gfpgan:ARCHITECTURE", title="GFP-GAN (clean)", year=2021)
+RESTORERS.add("jsfm", "facefort.models.restorers.jsfm:ARCHITECTURE", title="JSFM-GAN", year=2025)
