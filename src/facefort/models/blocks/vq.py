@@ -127,9 +127,10 @@ class CrossAttnBlock(nn.Module):
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int = 1) -> Tensor:
     """Scaled dot-product attention between the pixels of maps (N, C, H, W) -> (N, C, H, W)."""
+    n, c, h, w = q.shape
 
     def tokens(x: Tensor) -> Tensor:
-        return x.unflatten(1, (heads, -1)).flatten(3).transpose(2, 3)  # (N, heads, H * W, C / heads)
+        return x.reshape(n, heads, c // heads, h * w).transpose(2, 3)
 
     out = F.scaled_dot_product_attention(tokens(q), tokens(k), tokens(v))
     return out.transpose(2, 3).reshape(q.shape)

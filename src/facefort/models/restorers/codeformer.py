@@ -190,14 +190,14 @@ class CodeFormer(VQAutoEncoder):
 
     def _look_up(self, logits: Tensor, feature: Tensor, detach_16: bool) -> Tensor:
         """Codes (N, C, s, s) of the best logits, with the gradient that :attr:`grad_mode` says."""
-        shape = feature.shape[2:]
-        codes = self.quantize.look_up(logits.argmax(-1).unflatten(1, shape))
+        shape = (len(feature), *feature.shape[2:], -1)
+        codes = self.quantize.look_up(logits.argmax(-1).view(shape[:3]))
         if self.grad_mode == "official":
             return codes.detach() if detach_16 else codes
         if self.grad_mode == "ste":
             return with_gradient_of(codes, feature.float())
         mixed = mixture(logits, self.quantize.embedding.weight, self.temperature)
-        return with_gradient_of(codes, mixed.transpose(1, 2).unflatten(2, shape))
+        return with_gradient_of(codes, mixed.view(shape).permute(0, 3, 1, 2))
 
     def _generate(self, x: Tensor, skips: dict[str, Tensor], w: float) -> Tensor:
         cut = self.grad_mode == "official" if self.detach_skip is None else self.detach_skip

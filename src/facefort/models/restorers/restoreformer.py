@@ -8,6 +8,7 @@ gradients reach the input as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,12 +32,26 @@ _SHORTCUT = "nin_shortcut"
 
 
 class _Level(nn.Module):
-    """Blocks of one resolution, attention after each where it has any, and what changes the resolution."""
+    """Residual blocks of one resolution, each followed by attention where there is any.
 
-    def __init__(self, block: list[nn.Module], attn: list[nn.Module]) -> None:
+    Args:
+        widths: channels of the input, and of the output of each block.
+        heads: of the attention; 0 for none.
+        groups: of the normalisations.
+    """
+
+    def __init__(self, widths: Sequence[int], heads: int, groups: int) -> None:
         super().__init__()
-        self.block = nn.ModuleList(block)
-        self.attn = nn.ModuleList(attn)
+        self.block = nn.ModuleList(ResBlock(a, b, groups, _SHORTCUT) for a, b in pairwise(widths))
+        self.attn = nn.ModuleList(CrossAttnBlock(width, heads, groups) for width in widths[1:] if heads)
+
+    def forward(self, x: Tensor, asking: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W); ``asking`` gives the queries, by default each attention's own input."""
+        for i, block in enumerate(self.block):
+            x = block(x)
+            if self.attn:
+                x = self.attn[i](x, asking)
+        return x
 
 
 class _Middle(nn.Module):
@@ -68,11 +83,7 @@ class Encoder(nn.Module):
             coarsest = level == len(ch_mult) - 1
             widths = [width] + [ch * mult] * num_res_blocks
             width = widths[-1]
-            blocks: list[nn.Module] = [
-                ResBlock(a, b, groups, _SHORTCUT) for a, b in zip(widths, widths[1:], strict=False)
-            ]
-            attn: list[nn.Module] = [CrossAttnBlock(width, heads, groups) for _ in blocks] if coarsest else []
-            down = _Level(blocks, attn)
+            down = _Level(widths, heads if coarsest else 0, groups)
             if not coarsest:
                 down.downsample = Downsample(width)
             self.down.append(down)
@@ -86,13 +97,10 @@ class Encoder(nn.Module):
         hs = {"in": h}
         last = len(self.down) - 1
         for i, level in enumerate(self.down):
-            for j, block in enumerate(level.block):
-                h = block(h)
-                if i == last:
-                    h = level.attn[j](h)
+            h = level(h)
             if i < last:
                 hs[f"block_{i}"] = h
-                h = level.downsample(h)
+                h = level.get_submodule("downsample")(h)
         h = self.mid.block_1(h)
         hs[f"block_{last}_atten"] = h
         h = self.mid.attn_1(h)
@@ -119,11 +127,7 @@ class Decoder(nn.Module):
             coarsest = level == len(ch_mult) - 1
             widths = [width] + [ch * ch_mult[level]] * (num_res_blocks + 1)
             width = widths[-1]
-            blocks: list[nn.Module] = [
-                ResBlock(a, b, groups, _SHORTCUT) for a, b in zip(widths, widths[1:], strict=False)
-            ]
-            attn: list[nn.Module] = [CrossAttnBlock(width, heads, groups) for _ in blocks] if coarsest else []
-            up = _Level(blocks, attn)
+            up = _Level(widths, heads if coarsest else 0, groups)
             if level > 0:
                 up.upsample = Upsample(width)
             levels.insert(0, up)
@@ -138,13 +142,10 @@ class Decoder(nn.Module):
         h = self.mid.attn_1(h, hs["mid_atten"])
         h = self.mid.block_2(h)
         last = len(self.up) - 1
-        for i, level in reversed(list(enumerate(self.up))):
-            for j, block in enumerate(level.block):
-                h = block(h)
-                if i == last:
-                    h = level.attn[j](h, hs[f"block_{last}_atten"])
+        for i in range(last, -1, -1):
+            h = self.up[i](h, hs[f"block_{last}_atten"])
             if i > 0:
-                h = level.upsample(h)
+                h = self.up[i].get_submodule("upsample")(h)
         return norm_swish_conv(h, self.norm_out, self.conv_out)
 
 
@@ -222,7 +223,12 @@ def detect(state: StateDict) -> Options | None:
     The size is in no shape: it is taken to be the one at which the map of codes has the published 16 x 16. The number
     of heads is the published 8.
     """
-    needed = ("encoder.conv_in.weight", "decoder.mid.attn_1.norm2.weight", "quant_conv.weight", "post_quant_conv.weight")
+    needed = (
+        "encoder.conv_in.weight",
+        "decoder.mid.attn_1.norm2.weight",
+        "quant_conv.weight",
+        "post_quant_conv.weight",
+    )
     if any(key not in state for key in (*needed, "quantize.embedding.weight")):
         return None
     ch = state["encoder.conv_in.weight"].shape[0]
