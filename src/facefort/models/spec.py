@@ -48,6 +48,8 @@ class Architecture:
         run: (network, batch in the network's range) -> restored batch in the network's range.
         train: the pass of training, where it differs from ``run``.
         own_losses: names of the method's own losses that ``train`` returns.
+        explain: what a state dict is that belongs to the method and restores nothing (a codebook, a discriminator), as
+            the end of a sentence, or None where it is nothing of the kind.
         low: smallest value of the network's range.
         high: largest value of the network's range.
     """
@@ -62,6 +64,7 @@ class Architecture:
     run: Callable[[nn.Module, Tensor], Tensor]
     train: Training | None = None
     own_losses: tuple[str, ...] = ()
+    explain: Callable[[StateDict], str | None] | None = None
     low: float = -1.0
     high: float = 1.0
 
