@@ -20,12 +20,14 @@ class TrainingPass:
         restored: (N, 3, S, S).
         pyramid: auxiliary pictures, small to large; empty where the method has none.
         own: the method's own losses by name (codebook, code, stages ...), unweighted scalars.
+        latent: what the method encodes a face to, for losses that compare two passes; None where there is none.
         regions: (N, R, H, W) soft masks of facial parts, for the style loss by region; None where there are none.
     """
 
     restored: Tensor
     pyramid: list[Tensor] = field(default_factory=list)
     own: dict[str, Tensor] = field(default_factory=dict)
+    latent: Tensor | None = None
     regions: Tensor | None = None
 
 
@@ -52,6 +54,7 @@ class Architecture:
             the end of a sentence, or None where it is nothing of the kind.
         low: smallest value of the network's range.
         high: largest value of the network's range.
+        size_option: the option that holds the side of the face.
     """
 
     name: str
@@ -67,7 +70,8 @@ class Architecture:
     explain: Callable[[StateDict], str | None] | None = None
     low: float = -1.0
     high: float = 1.0
+    size_option: str = "out_size"
 
     def size(self, options: Options) -> int:
         """Side of the aligned face that a network with these options takes, in pixels."""
-        return int(options["out_size"])
+        return int(options[self.size_option])

@@ -25,6 +25,7 @@ from facefort.training.critics import Critic
 from facefort.training.data import Batches, prefetched
 from facefort.training.losses import RestorationLoss
 from facefort.training.recipe import Recipe
+from facefort.training.robust import consistency, with_twins
 from facefort.training.state import TrainingState
 
 
@@ -134,13 +135,13 @@ class Trainer:
             zip(clean.to(device).chunk(recipe.accumulate), degraded.to(device).chunk(recipe.accumulate), strict=True)
         )
         for wanted, given in parts:
-            losses, restored = self._losses(given, wanted)
+            losses, restored, shown_clean = self._losses(given, wanted)
             total = torch.stack(list(losses.values())).sum()
             if not bool(total.isfinite()):
                 raise TrainingError(f"the loss is {total.item()} at step {state.step}; lower the rate and run again")
             share = len(wanted) / len(clean)
             (total * share).backward()  # type: ignore[no-untyped-call]
-            drawn.append(restored.detach())
+            drawn.append((restored.detach(), shown_clean))
             for name, value in losses.items():
                 shown[name] = shown.get(name, 0.0) + share * value.item()
         if self.world > 1:
@@ -148,19 +149,24 @@ class Trainer:
         nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
         state.optimiser.step()
         state.average(recipe.ema)
-        return shown | self._teach_critics(torch.cat(drawn), clean.to(device))
+        return shown | self._teach_critics(*(torch.cat(column) for column in zip(*drawn, strict=True)))
 
-    def _losses(self, degraded: Tensor, clean: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Weighted losses of a part of a batch, and what the network drew."""
+    def _losses(self, degraded: Tensor, clean: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Weighted losses of a part of a batch, what the network drew, and the clean faces of that."""
+        step, robust = self.state.step, self.recipe.robust
+        attacked = robust.epsilon > 0 and step >= robust.start and len(degraded) > 1
+        if attacked:
+            degraded, clean = with_twins(self.restorer, degraded, clean, robust, step)
         done = self.restorer.training_pass(degraded, clean, self.teacher)
-        step = self.state.step
         with self.restorer.runtime.autocast():
             losses = self.loss(done, clean, step)
+            if attacked:
+                losses |= consistency(done, robust)
             rest = torch.stack([value.float() for value in losses.values()]).sum()
             for critic in self.critics:
                 if step >= critic.settings.start:
                     losses |= critic.persuade(done.restored, clean, rest)
-        return losses, done.restored
+        return losses, done.restored, clean
 
     def _teach_critics(self, restored: Tensor, clean: Tensor) -> dict[str, float]:
         shown = {}

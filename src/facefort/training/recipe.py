@@ -63,6 +63,18 @@ class CriticSettings:
 
 
 @dataclass(frozen=True)
+class RobustSettings:
+    """Adversarial training: half of each batch is attacked (Madry et al. 2018), the other half stays as it is."""
+
+    epsilon: float = option(
+        "radius of the l-infinity ball on [0, 1], such as 0.0157 (4/255); 0 trains as usual", 0.0, low=0
+    )
+    steps: int = option("steps of PGD", 3, low=1)
+    consistency: float = option("mean square between the latents of a face and of its attacked twin", 0.1, low=0)
+    start: int = option("optimiser step from which it counts", 0, low=0)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A training run from start to end."""
 
@@ -71,10 +83,14 @@ class Recipe:
     options: dict[str, Any] = field(default_factory=dict, metadata={"help": "overrides of the preset's options"})
     teacher: str = option("frozen network that the method learns from: a name of the zoo or a checkpoint", "")
     weights: str = option("weights to start from: a name of the zoo or a checkpoint; empty for fresh ones", "")
+    parts: dict[str, str] = field(
+        default_factory=dict, metadata={"help": "trained parts by the name of the submodule that they fill"}
+    )
     data: DataSettings = field(default_factory=DataSettings, metadata={"help": "data"})
     losses: tuple[LossSettings, ...] = field(
         default=(LossSettings(),), metadata={"help": "weights of the losses, stage by stage"}
     )
+    robust: RobustSettings = field(default_factory=RobustSettings, metadata={"help": "adversarial training"})
     critics: tuple[CriticSettings, ...] = field(default=(), metadata={"help": "discriminators"})
     frozen: tuple[str, ...] = option("prefixes of parameters that are not trained", ())
     steps: int = option("number of optimiser steps", 4000, low=1)

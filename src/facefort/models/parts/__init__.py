@@ -7,3 +7,4 @@ from facefort.registry import Registry
 
 PARTS: Registry[Architecture] = Registry("part")
 PARTS.add("parsenet", "facefort.models.parts.parsenet:ARCHITECTURE", title="ParseNet", year=2021)
+PARTS.add("vqgan", "facefort.models.parts.vqgan:ARCHITECTURE", title="VQGAN", year=2021)

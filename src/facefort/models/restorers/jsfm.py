@@ -287,7 +287,7 @@ def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Modu
     loss = sum((F.l1_loss(stage, _sized(clean, stage)) for stage in stages), clean.new_zeros(()))
     with torch.no_grad():
         regions = network.parsing(clean)
-    return TrainingPass(picture, stages, {"stages": loss}, regions[:, 1:])
+    return TrainingPass(picture, stages, {"stages": loss}, regions=regions[:, 1:])
 
 
 def detect(state: StateDict) -> Options | None:
