@@ -144,8 +144,11 @@ def average_cells(values: Sequence[float], counts: Sequence[int]) -> Average:
     infinite = int(np.count_nonzero(~finite))
     if infinite == len(cells):
         return Average(math.inf, math.inf, 0, 0, infinite)
-    weighted = float(cells[finite] @ weights[finite] / weights[finite].sum())
-    return Average(float(cells[finite].mean()), weighted, int(finite.sum()), int(weights[finite].sum()), infinite)
+    cells, weights = cells[finite], weights[finite]
+    # Exactly rounded sums: cells are printed with two digits, and a mean that ends in 5 must round as the paper's did.
+    macro = math.fsum(cells) / len(cells)
+    weighted = math.fsum(cells * weights) / math.fsum(weights)
+    return Average(macro, weighted, len(cells), int(weights.sum()), infinite)
 
 
 def _checked(values: Iterable[float], what: str = "scores") -> NDArray[np.float64]:
