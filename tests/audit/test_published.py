@@ -36,7 +36,9 @@ def test_macro_averages_are_the_printed_ones(over) -> None:
     made = asfiba.averages(over)
     assert made.keys() == printed.keys()
     for name, each in made.items():
-        assert [f"{each[rate].macro:.2f}" for rate in asfiba.RATES] == [f"{value:.2f}" for value in printed[name]]
+        for rate, value in zip(asfiba.RATES, printed[name], strict=True):
+            # Four of the twenty means end in an exact 5, which may be rounded either way.
+            assert abs(each[rate].macro - value) <= 0.005 + 1e-9, (name, rate)
         assert each["asr"].cells == (12 if over == "model" else 18)
 
 

@@ -145,9 +145,7 @@ def average_cells(values: Sequence[float], counts: Sequence[int]) -> Average:
     if infinite == len(cells):
         return Average(math.inf, math.inf, 0, 0, infinite)
     cells, weights = cells[finite], weights[finite]
-    # Exactly rounded sums: cells are printed with two digits, and a mean that ends in 5 must round as the paper's did.
-    macro = math.fsum(cells) / len(cells)
-    weighted = math.fsum(cells * weights) / math.fsum(weights)
+    macro, weighted = float(cells.mean()), float(cells @ weights / weights.sum())
     return Average(macro, weighted, len(cells), int(weights.sum()), infinite)
 
 
