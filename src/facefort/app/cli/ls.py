@@ -48,6 +48,22 @@ def _metrics() -> Registry[Any]:
     return METRICS
 
 
+def _security_metrics() -> Rows:
+    from facefort.metrics.security import SECURITY_METRICS
+
+    keys = ("of", "direction", "unit", "scope", "variant", "source", "needs")
+    return [{"name": each.name, **{key: getattr(each, key) for key in keys}} for each in SECURITY_METRICS.values()]
+
+
+def _datasets() -> Rows:
+    from facefort.pictures.datasets import LAYOUTS
+
+    return [
+        {"name": each.kind, "title": each.title, "layout": each.layout, "licence": each.licence}
+        for each in (layout.facts for layout in LAYOUTS)
+    ]
+
+
 def _objectives() -> Registry[Any]:
     from facefort.attacks import OBJECTIVES
 
@@ -82,6 +98,8 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "models": _models,
     "architectures": _registry(_architectures),
     "metrics": _registry(_metrics),
+    "security-metrics": _security_metrics,
+    "datasets": _datasets,
     "objectives": _registry(_objectives),
     "regions": _regions,
     "presets": _presets,

@@ -22,7 +22,7 @@ class CelebA(Dataset):
     facts = Facts(
         kind="celeba",
         title="CelebA",
-        layout="pictures numbered from 1, of 178 x 218 px or beside a table of attributes (list_attr_celeba.txt or .csv)",
+        layout="pictures numbered from 1, of 178 x 218 px, or beside list_attr_celeba.txt or .csv",
         licence="non-commercial research; no redistribution (Liu et al., MMLAB, CUHK)",
         counts=(202_599,),
         use="photos",

@@ -80,7 +80,7 @@ class CelebAMaskHQ(CelebAHQ):
     facts = Facts(
         kind="celebamask-hq",
         title="CelebAMask-HQ",
-        layout="CelebA-HQ-img/0.jpg ..., and CelebAMask-HQ-mask-anno/0..14/00000_skin.png ... or all masks in one folder",
+        layout="CelebA-HQ-img/0.jpg ..., and masks 00000_skin.png ... in folders 0 to 14 or in one folder",
         licence="non-commercial research and education (Lee et al., CVPR 2020)",
         counts=(COUNT,),
         use="faces",
@@ -169,7 +169,7 @@ def _holds_pictures(folder: Folder, marked: bool) -> bool:
     found = numbers(stem(name) for name in folder.pictures)
     if not found or max(found) >= COUNT:
         return False
-    whole = len(found) == COUNT and min(found) == 0
-    return (
-        whole or marked or ("celeb" in plain(str(folder.path)) and "hq" in plain(folder.path.name) and min(found) == 0)
-    )
+    if marked:
+        return True
+    called = "celeb" in plain(str(folder.path)) and "hq" in plain(folder.path.name)
+    return min(found) == 0 and "ffhq" not in plain(str(folder.path)) and (len(found) == COUNT or called)

@@ -124,8 +124,13 @@ class Dataset:
         """Key -> file below :attr:`home`, in the data set's order; of two files with one key, the first."""
         found: dict[str, str] = {}
         for name in self.names:
-            found.setdefault(key_of(stem(name)), name)
+            found.setdefault(self.key(name), name)
         return found
+
+    @staticmethod
+    def key(name: str) -> str:
+        """What a picture is called in every layout, from its file's name."""
+        return key_of(stem(name.rpartition("/")[2]))
 
     @cached_property
     def sampled(self) -> Sampled:
@@ -227,8 +232,8 @@ class Dataset:
         """Pictures that cannot be opened, are there twice, or are not there."""
         found = [Fault(path, f"picture {reason}") for path, reason in self.sampled.damaged]
         if len(self.names) > len(self.index):
-            twice = next(name for name in self.names if self.index[key_of(stem(name))] != name)
-            other = self.index[key_of(stem(twice))]
+            twice = next(name for name in self.names if self.index[self.key(name)] != name)
+            other = self.index[self.key(twice)]
             found.append(
                 Fault(
                     self.home.path / twice,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facefort.pictures.datasets.celebahq import COUNT as CELEBA_HQ_COUNT
 from facefort.pictures.datasets.dataset import Check, Dataset, Facts
-from facefort.pictures.datasets.scan import Folder, in_order, is_picture, key_of, numbers, plain, stem
+from facefort.pictures.datasets.scan import Folder, in_order, is_picture, numbers, plain, stem
 from facefort.pictures.datasets.splits import FFHQ_SPLITS
 
 COUNT = 70_000
@@ -24,7 +24,7 @@ class FFHQ(Dataset):
     facts = Facts(
         kind="ffhq",
         title="FFHQ",
-        layout="images1024x1024/00000/00000.png ... in folders of 1000, or 0 to 69999 in one folder, with 5 or 8 digits",
+        layout="images1024x1024/00000/00000.png ... in folders of 1000, or 0 to 69999 (5 or 8 digits) in one",
         licence="data set CC BY-NC-SA 4.0; each picture has its own licence in ffhq-dataset-v2.json; non-commercial",
         counts=(COUNT,),
         use="faces",
@@ -37,14 +37,6 @@ class FFHQ(Dataset):
         if not self.nested:
             return in_order(self.home.pictures)
         return [f"{place}/{name}" for place, folder in self.home.folders.items() for name in in_order(folder.pictures)]
-
-    @cached_property
-    def index(self) -> dict[str, str]:
-        """See :attr:`Dataset.index`."""
-        found: dict[str, str] = {}
-        for name in self.names:
-            found.setdefault(key_of(stem(name.rpartition("/")[2])), name)
-        return found
 
     @property
     def pattern(self) -> str:
@@ -130,6 +122,3 @@ def _flat(place: Folder) -> str:
     return (
         "numbers from 0 to above 29999" if digits == {5} and min(found) == 0 and max(found) >= CELEBA_HQ_COUNT else ""
     )
-
-
-__all__ = ["FFHQ", "find"]

@@ -95,7 +95,7 @@ def _read_mask(path: Path, side: int) -> NDArray[np.bool_]:
 
     from facefort.pictures.photo import Photo
 
-    levels = Photo.read(path).pixels[..., 0]
-    if levels.shape != (side, side):
-        levels = cv2.resize(levels, (side, side), interpolation=cv2.INTER_NEAREST)
-    return levels * 255 > _ON
+    inside = Photo.read(path).pixels[..., 0] * 255 > _ON
+    if inside.shape != (side, side):
+        inside = cv2.resize(inside.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+    return inside

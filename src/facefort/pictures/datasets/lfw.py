@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from facefort.pictures.datasets.dataset import Check, Dataset, Facts, Fault
-from facefort.pictures.datasets.scan import Folder, key_of, plain, stem
+from facefort.pictures.datasets.scan import Folder, plain, stem
 
 PEOPLE = 5749
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
@@ -31,14 +31,6 @@ class LFW(Dataset):
     def names(self) -> list[str]:
         """See :attr:`Dataset.names`: people by name, their pictures by number."""
         return [f"{person}/{name}" for person, folder in self.home.folders.items() for name in sorted(folder.pictures)]
-
-    @cached_property
-    def index(self) -> dict[str, str]:
-        """See :attr:`Dataset.index`; a key is the file's name without its ending."""
-        found: dict[str, str] = {}
-        for name in self.names:
-            found.setdefault(key_of(stem(name.rpartition("/")[2])), name)
-        return found
 
     @property
     def pattern(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from facefort.errors import UnknownNameError, UsageError
@@ -12,6 +13,7 @@ from facefort.pictures.datasets.dataset import Dataset, Facts
 from facefort.pictures.datasets.scan import Folder
 
 _SHOWN = 4
+_LOOK_INTO = 64
 
 
 class NotRecognisedError(UsageError):
@@ -25,27 +27,37 @@ class Layout:
     Attributes:
         dataset: its class.
         find: folder -> the copy at or below it, or None.
+        flat: whether one folder of pictures can be all of it, so that a user's word is enough.
     """
 
     dataset: type[Dataset]
     find: Callable[[Folder], Dataset | None]
+    flat: bool = True
 
     @property
     def facts(self) -> Facts:
         """What is known of it."""
         return self.dataset.facts
 
+    def forced(self, folder: Folder) -> Dataset | None:
+        """The copy that a user says is there, where pictures are."""
+        found = self.find(folder)
+        if type(found) is self.dataset:
+            return found
+        home = next((each for each in folder.below(2) if each.pictures), None) if self.flat else None
+        return None if home is None else self.dataset(folder.path, home, evidence=["your word"])
+
 
 LAYOUTS: tuple[Layout, ...] = (
-    Layout(plain_folders.Run, plain_folders.find_run),
-    Layout(plain_folders.Lmdb, plain_folders.find_lmdb),
-    Layout(celebahq.CelebAMaskHQ, celebahq.find),
+    Layout(plain_folders.Run, plain_folders.find_run, flat=False),
+    Layout(plain_folders.Lmdb, plain_folders.find_lmdb, flat=False),
+    Layout(celebahq.CelebAMaskHQ, celebahq.find, flat=False),
     Layout(ffhq.FFHQ, ffhq.find),
     Layout(celebahq.CelebAHQ, celebahq.find),
     Layout(celeba.CelebA, celeba.find),
-    Layout(lfw.LFW, lfw.find),
-    Layout(testsets.CelebATest, testsets.find_pairs),
-    Layout(testsets.Pairs, testsets.find_pairs),
+    Layout(lfw.LFW, lfw.find, flat=False),
+    Layout(testsets.CelebATest, testsets.find_pairs, flat=False),
+    Layout(testsets.Pairs, testsets.find_pairs, flat=False),
     *(Layout(each, testsets.find) for each in testsets.TEST_SETS),
     Layout(plain_folders.AlignedFaces, plain_folders.find_pictures),
     Layout(plain_folders.Photos, plain_folders.find_pictures),
@@ -75,26 +87,22 @@ def recognise(path: Path | str, kind: str | None = None) -> Dataset:
     if not layouts:
         raise UnknownNameError("data set", str(kind), sorted({each.facts.kind for each in LAYOUTS}))
     folder = Folder(root)
-    found = _find(folder, layouts, kind)
+    find = layouts[0].forced if kind is not None else _find
+    found = find(folder)
     if found is not None:
         return found
-    inner = [(each, _find(each, layouts, kind)) for each in folder.folders.values()][:_SHOWN]
-    held = [(each, dataset) for each, dataset in inner if dataset is not None]
+    held = [one for each in islice(folder.folders.values(), _LOOK_INTO) if (one := find(each)) is not None]
     if len(held) == 1:
-        return held[0][1]
+        return held[0]
     if held:
-        listed = ", ".join(f"{each.path} ({dataset.title})" for each, dataset in held)
+        listed = ", ".join(f"{one.root} ({one.title})" for one in held[:_SHOWN]) + (" ..." if held[_SHOWN:] else "")
         raise NotRecognisedError(f"{root} holds several data sets; name one: {listed}")
     looked_for = "; ".join(f"{each.facts.title}: {each.facts.layout}" for each in layouts)
     raise NotRecognisedError(f"{root} is no data set that facefort knows ({_content(folder)}); looked for {looked_for}")
 
 
-def _find(folder: Folder, layouts: list[Layout], kind: str | None) -> Dataset | None:
-    for layout in layouts:
-        found = layout.find(folder)
-        if found is not None and (type(found) is layout.dataset or kind is None):
-            return found
-    return None
+def _find(folder: Folder) -> Dataset | None:
+    return next((found for layout in LAYOUTS if (found := layout.find(folder)) is not None), None)
 
 
 def _content(folder: Folder) -> str:

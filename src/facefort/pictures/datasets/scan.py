@@ -33,7 +33,8 @@ class Folder:
 
     @cached_property
     def _listed(self) -> tuple[list[str], list[str]]:
-        files, folders = [], []
+        files: list[str] = []
+        folders: list[str] = []
         try:
             with os.scandir(self.path) as entries:
                 for entry in entries:
