@@ -104,10 +104,10 @@ class CelebA(Dataset):
 
 
 def find(folder: Folder) -> CelebA | None:
-    """CelebA at or below a folder."""
+    """CelebA in a folder: its tables, and its pictures in it or some folders below; without tables, its pictures."""
     tables = list(tables_of(folder))
     attributes = next((t for t in tables if isinstance(t, AttributeTable) and t.keys[:1] != ["0"]), None)
-    home = next((f for f in folder.below(_DEPTH) if _holds_pictures(f, bool(attributes))), None)
+    home = next((f for f in folder.below(_DEPTH if attributes else 0) if _holds_pictures(f, bool(attributes))), None)
     if home is None:
         if attributes is None or len(attributes.names) != _ATTRIBUTES or any(f.pictures for f in folder.below(1)):
             return None

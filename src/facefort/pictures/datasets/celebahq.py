@@ -34,6 +34,7 @@ class CelebAHQ(Dataset):
         counts=(COUNT,),
         use="faces",
     )
+    example = "0.jpg"
     attribute_table: AttributeTable | None = None
     mapping: MappingTable | None = None
 
@@ -62,7 +63,7 @@ class CelebAHQ(Dataset):
 
     def check(self, *, subset: bool = False) -> Check:
         """See :meth:`Dataset.check`."""
-        faults = self._picture_faults(subset, map(str, range(COUNT)))
+        faults = self._picture_faults(subset, map(str, range(self.facts.counts[0])))
         counts = {"pictures": len(self)}
         if self.attribute_table is not None:
             counts["attributes"] = len(self.attribute_table.names)
@@ -129,13 +130,13 @@ class CelebAMaskHQ(CelebAHQ):
 
 
 def find(folder: Folder) -> CelebAHQ | None:
-    """CelebAMask-HQ or CelebA-HQ at or below a folder."""
+    """CelebAMask-HQ in a folder, or CelebA-HQ."""
     tables = list(tables_of(folder))
     attributes = next((t for t in tables if isinstance(t, AttributeTable) and t.keys[:1] == ["0"]), None)
     mapping = next((t for t in tables if isinstance(t, MappingTable)), None)
     mask_home = _mask_home(folder)
     marked = mask_home is not None or attributes is not None or mapping is not None
-    home = next((each for each in folder.below(_DEPTH) if _holds_pictures(each, marked)), None)
+    home = next((each for each in folder.below(_DEPTH if marked else 0) if _holds_pictures(each, marked)), None)
     if home is None:
         if not marked:
             return None

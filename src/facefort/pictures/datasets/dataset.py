@@ -89,6 +89,8 @@ class Dataset:
     """
 
     facts: ClassVar[Facts]
+    example: ClassVar[str] = "000001.jpg"
+    """How a picture is called where there is none to look at."""
 
     def __init__(
         self, root: Path, home: Folder, *, variant: str = "", evidence: Sequence[str] = (), certain: bool = True
@@ -213,7 +215,7 @@ class Dataset:
 
     def expected(self, key: str) -> Path:
         """Where the picture of a key would be; it is called like its neighbours."""
-        example = self.home.path / next(iter(self.index.values()), "000001.jpg")
+        example = self.home.path / next(iter(self.index.values()), self.example)
         name = key.zfill(len(example.stem)) if example.stem.startswith("0") and len(example.stem) > 1 else key
         return example.parent / f"{name}{example.suffix}"
 

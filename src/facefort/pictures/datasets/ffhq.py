@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -63,35 +62,26 @@ class FFHQ(Dataset):
 
     def check(self, *, subset: bool = False) -> Check:
         """See :meth:`Dataset.check`."""
-        faults = self._picture_faults(subset, map(str, range(COUNT)))
+        faults = self._picture_faults(subset, map(str, range(self.facts.counts[0])))
         here = {name: sum(key in self.index for key in self.split_keys(name)) for name in self.splits()}
         notes = []
         partial = [name for name, count in here.items() if count < FFHQ_SPLITS[name].count]
         if partial:
             notes.append(f"only a part of {', '.join(partial)} is here")
-        if not any(place.files and _JSON in place.files for place in (self.home, Folder(self.root))):
+        if not any((place / _JSON).is_file() for place in (self.root, self.home.path.parent)):
             notes.append(f"no {_JSON}: the licence and the author of each picture are in it")
         return Check({"pictures": len(self)}, here, faults, notes)
 
 
 def find(folder: Folder) -> FFHQ | None:
-    """FFHQ at or below a folder; the largest of several sizes."""
-    for place in _candidates(folder):
-        if _in_thousands(place):
+    """FFHQ in a folder; the largest of the sizes that lie side by side."""
+    for place in (folder.child("images1024x1024"), folder.child("thumbnails128x128"), folder):
+        if place is not None and _in_thousands(place):
             found = FFHQ(folder.path, place, variant="folders of 1000", evidence=[f"numbered folders in {place.path}"])
             found.nested = True
             return found
-    for place in folder.below(1):
-        why = _flat(place)
-        if why:
-            return FFHQ(folder.path, place, variant="one folder", evidence=[f"{why} in {place.path}"])
-    return None
-
-
-def _candidates(folder: Folder) -> Iterator[Folder]:
-    known = [folder.child("images1024x1024"), folder.child("thumbnails128x128")]
-    yield from (place for place in known if place is not None)
-    yield from folder.below(1, widest=100)
+    why = _flat(folder)
+    return FFHQ(folder.path, folder, variant="one folder", evidence=[f"{why} in {folder.path}"]) if why else None
 
 
 def _in_thousands(place: Folder) -> bool:

@@ -67,13 +67,12 @@ class LFW(Dataset):
 
 
 def find(folder: Folder) -> LFW | None:
-    """LFW at or below a folder."""
-    for place in folder.below(2):
-        if _is_home(place):
-            kind = plain(place.path.name)
-            variant = "deep-funneled" if "deepfunnel" in kind else "funneled" if "funnel" in kind else ""
-            return LFW(folder.path, place, variant=variant, evidence=[f"folders of people in {place.path}"])
-    return None
+    """LFW in a folder."""
+    if not _is_home(folder):
+        return None
+    kind = plain(folder.path.name)
+    variant = "deep-funneled" if "deepfunnel" in kind else "funneled" if "funnel" in kind else ""
+    return LFW(folder.path, folder, variant=variant, evidence=[f"folders of people in {folder.path}"])
 
 
 def _is_home(place: Folder) -> bool:

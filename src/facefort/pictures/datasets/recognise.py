@@ -14,6 +14,7 @@ from facefort.pictures.datasets.scan import Folder
 
 _SHOWN = 4
 _LOOK_INTO = 64
+_DEPTH = 2
 
 
 class NotRecognisedError(UsageError):
@@ -44,20 +45,19 @@ class Layout:
         found = self.find(folder)
         if type(found) is self.dataset:
             return found
-        home = next((each for each in folder.below(2) if each.pictures), None) if self.flat else None
-        return None if home is None else self.dataset(folder.path, home, evidence=["your word"])
+        return self.dataset(folder.path, folder, evidence=["your word"]) if self.flat and folder.pictures else None
 
 
 LAYOUTS: tuple[Layout, ...] = (
     Layout(plain_folders.Run, plain_folders.find_run, flat=False),
     Layout(plain_folders.Lmdb, plain_folders.find_lmdb, flat=False),
+    Layout(testsets.CelebATest, testsets.find_pairs, flat=False),
+    Layout(testsets.Pairs, testsets.find_pairs, flat=False),
     Layout(celebahq.CelebAMaskHQ, celebahq.find, flat=False),
     Layout(ffhq.FFHQ, ffhq.find),
     Layout(celebahq.CelebAHQ, celebahq.find),
     Layout(celeba.CelebA, celeba.find),
     Layout(lfw.LFW, lfw.find, flat=False),
-    Layout(testsets.CelebATest, testsets.find_pairs, flat=False),
-    Layout(testsets.Pairs, testsets.find_pairs, flat=False),
     *(Layout(each, testsets.find) for each in testsets.TEST_SETS),
     Layout(plain_folders.AlignedFaces, plain_folders.find_pictures),
     Layout(plain_folders.Photos, plain_folders.find_pictures),
@@ -88,10 +88,7 @@ def recognise(path: Path | str, kind: str | None = None) -> Dataset:
         raise UnknownNameError("data set", str(kind), sorted({each.facts.kind for each in LAYOUTS}))
     folder = Folder(root)
     find = layouts[0].forced if kind is not None else _find
-    found = find(folder)
-    if found is not None:
-        return found
-    held = [one for each in islice(folder.folders.values(), _LOOK_INTO) if (one := find(each)) is not None]
+    held = _held(folder, find, _DEPTH)
     if len(held) == 1:
         return held[0]
     if held:
@@ -99,6 +96,15 @@ def recognise(path: Path | str, kind: str | None = None) -> Dataset:
         raise NotRecognisedError(f"{root} holds several data sets; name one: {listed}")
     looked_for = "; ".join(f"{each.facts.title}: {each.facts.layout}" for each in layouts)
     raise NotRecognisedError(f"{root} is no data set that facefort knows ({_content(folder)}); looked for {looked_for}")
+
+
+def _held(folder: Folder, find: Callable[[Folder], Dataset | None], depth: int) -> list[Dataset]:
+    """What a folder is; else what the folders in it are, and so on down to a depth."""
+    found = find(folder)
+    if found is not None or not depth:
+        return [] if found is None else [found]
+    inner = islice(folder.folders.values(), _LOOK_INTO)
+    return [one for each in inner for one in _held(each, find, depth - 1)]
 
 
 def _find(folder: Folder) -> Dataset | None:

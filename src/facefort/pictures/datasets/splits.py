@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from facefort.files import sha256_bytes
 
@@ -36,6 +37,7 @@ def _between(low: int, high: int | None = None) -> Rule:
     return lambda total: range(min(low, total), total if high is None else min(high, total))
 
 
+@lru_cache(maxsize=2)
 def _stargan(total: int) -> list[int]:
     """Python's shuffle from seed 1234 over the lines, as StarGAN's loader has it."""
     places = list(range(total))

@@ -169,45 +169,36 @@ TEST_SETS: tuple[type[TestSet], ...] = tuple(each.dataset for each in _SIGNATURE
 
 
 def find(folder: Folder) -> TestSet | None:
-    """A test set in a folder, or in the one below it that holds pictures.
+    """A test set in a folder.
 
     The count and the size decide; a folder's name or the files' names make it certain, and make a copy with another
     count one that is not whole.
     """
-    for place in folder.below(2, widest=8):
-        if not place.pictures:
-            continue
-        sampled = sample(place.path, place.pictures)
-        sized = sampled.size == (SIDE, SIDE)
-        for each in _SIGNATURES:
-            counted = sized and len(place.pictures) in each.dataset.facts.counts
-            named = any(plain(part.name) in each.called for part in (place.path, *list(place.path.parents)[:2]))
-            if not counted and not (named and sampled.square):
-                continue
-            evidence = [f"{len(place.pictures):,} pictures of {SIDE} px"] if counted else []
-            evidence += [f"called like it: {place.path}"] if named else []
-            spoken = each.files(place.pictures)
-            evidence += ["files called like people"] if spoken else []
-            return each.dataset(folder.path, place, evidence=evidence, certain=named or spoken)
+    if not folder.pictures:
         return None
+    sampled = sample(folder.path, folder.pictures)
+    for each in _SIGNATURES:
+        counted = sampled.size == (SIDE, SIDE) and len(folder.pictures) in each.dataset.facts.counts
+        named = any(plain(part.name) in each.called for part in (folder.path, *list(folder.path.parents)[:2]))
+        if not counted and not (named and sampled.square):
+            continue
+        spoken = each.files(folder.pictures)
+        evidence = [f"{len(folder.pictures):,} pictures of {SIDE} px"] if counted else []
+        evidence += [f"called like it: {folder.path}"] if named else []
+        evidence += ["files called like people"] if spoken else []
+        return each.dataset(folder.path, folder, evidence=evidence, certain=named or spoken)
     return None
 
 
 def find_pairs(folder: Folder) -> Pairs | None:
-    """Two folders of degraded and original pictures."""
-    for place in folder.below(1, widest=8):
-        originals, degraded = _called(place, _HQ), _called(place, _LQ)
-        if originals is None or degraded is None or not (originals.pictures or degraded.pictures):
-            continue
-        counts = {len(originals.pictures), len(degraded.pictures)}
-        named = "celebatest" in plain(str(folder.path))
-        kind = CelebATest if named or counts & set(CelebATest.facts.counts) else Pairs
-        evidence = [f"originals in {originals.path}", f"degraded pictures in {degraded.path}"]
-        found = kind(folder.path, degraded, evidence=evidence)
-        found.originals = originals
-        return found
-    return None
-
-
-def _called(place: Folder, names: Sequence[str]) -> Folder | None:
-    return place.child(*names)
+    """Two folders of degraded and original pictures, side by side in a folder."""
+    originals, degraded = folder.child(*_HQ), folder.child(*_LQ)
+    if originals is None or degraded is None or not (originals.pictures or degraded.pictures):
+        return None
+    counts = {len(originals.pictures), len(degraded.pictures)}
+    named = "celebatest" in plain(str(folder.path))
+    kind = CelebATest if named or counts & set(CelebATest.facts.counts) else Pairs
+    evidence = [f"originals in {originals.path}", f"degraded pictures in {degraded.path}"]
+    found = kind(folder.path, degraded, evidence=evidence)
+    found.originals = originals
+    return found
