@@ -40,6 +40,17 @@ def test_what_is_missing_is_exit_code_one(facefort: Callable[..., Any], celeba: 
     assert f"missing     {celeba / 'list_eval_partition.csv'}" in said.out
 
 
+def test_a_picture_cut_off_is_found_by_reading_it(facefort: Callable[..., Any], celeba: Path) -> None:
+    path = celeba / "img_align_celeba/000002.jpg"
+    Image.effect_noise((178, 218), 60).convert("RGB").save(path)
+    path.write_bytes(path.read_bytes()[:6000])
+    assert facefort("data", "check", celeba, "--subset").code == 0
+    said = facefort("data", "check", celeba, "--subset", "--read")
+    assert said.code == 1
+    assert said.out.count("missing ") == 1
+    assert f"missing     {path}: picture that can be read" in said.out
+
+
 def test_json_holds_everything(facefort: Callable[..., Any], celeba: Path) -> None:
     said = facefort("data", "check", celeba, "--subset", "--json")
     found = json.loads(said.out)

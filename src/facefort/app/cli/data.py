@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,9 @@ def command() -> None:
 @click.argument("path", type=_FOLDER)
 @_AS
 @click.option("--subset", is_flag=True, help="A part of the data set is all there should be; check that part only.")
+@click.option("--read", "read_all", is_flag=True, help="Read every picture, not the headers of a few.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(path: Path, kind: str | None, subset: bool, as_json: bool) -> int:
+def check(path: Path, kind: str | None, subset: bool, read_all: bool, as_json: bool) -> int:
     """Say what the folder PATH holds, and what is missing of it.
 
     Exit codes: 0 recognised and whole, 1 something is missing, 2 not recognised.
@@ -40,6 +42,8 @@ def check(path: Path, kind: str | None, subset: bool, as_json: bool) -> int:
 
     dataset = recognise(path, kind)
     checked = dataset.check(subset=subset)
+    if read_all:
+        checked = _with_unreadable(dataset, checked)
     click.echo(json.dumps(_plain(dataset, checked), indent=2) if as_json else "\n".join(_lines(dataset, checked)))
     return EXIT_OK if checked.whole else EXIT_FAILED
 
@@ -66,6 +70,15 @@ def split(path: Path, name: str | None, kind: str | None, keys: bool) -> None:
     lines = dataset.split_keys(name) if keys else map(str, dataset.split(name))
     for line in lines:
         click.echo(line)
+
+
+def _with_unreadable(dataset: Dataset, checked: Check) -> Check:
+    from facefort.app.cli.options import progress
+
+    with progress(f"reading {dataset.title}", len(dataset)) as bar:
+        unreadable = dataset.unreadable(bar.update)
+    known = {fault.path for fault in unreadable}
+    return replace(checked, faults=[*(fault for fault in checked.faults if fault.path not in known), *unreadable])
 
 
 def _plain(dataset: Dataset, checked: Check) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def _security_metrics() -> Rows:
     return [{"name": each.name, **{key: getattr(each, key) for key in keys}} for each in SECURITY_METRICS.values()]
 
 
+def _published() -> Rows:
+    from facefort.audit.published import TABLES
+
+    return [{"name": each.name, "source": each.source, "shows": each.shows} for each in TABLES.values()]
+
+
 def _datasets() -> Rows:
     from facefort.pictures.datasets import LAYOUTS
 
@@ -100,6 +106,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "metrics": _registry(_metrics),
     "security-metrics": _security_metrics,
     "datasets": _datasets,
+    "published-tables": _published,
     "objectives": _registry(_objectives),
     "regions": _regions,
     "presets": _presets,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,7 @@ from facefort.errors import PictureError, UsageError, suggest
 from facefort.pictures.datasets.scan import Folder, Sampled, in_order, key_of, sample, stem
 from facefort.pictures.datasets.splits import digest
 
+_AT_ONCE = 256
 Use = Literal["faces", "degraded", "photos", "run", "none"]
 """What the pictures are good for: undamaged aligned faces, degraded aligned faces, whole photos, a run's record."""
 
@@ -226,6 +229,30 @@ class Dataset:
             subset: it holds a part of the data set on purpose: only what belongs to its pictures must be there.
         """
         return Check({"pictures": len(self)}, self._split_counts(), self._picture_faults(subset))
+
+    def unreadable(self, told: Callable[[int, int], None] = lambda _done, _total: None) -> list[Fault]:
+        """Read every picture to its last pixel; what a download cut off is found by nothing less.
+
+        Args:
+            told: called with (pictures read, pictures in all).
+        """
+        found: list[Fault] = []
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            for start in range(0, len(self.names), _AT_ONCE):
+                names = self.names[start : start + _AT_ONCE]
+                found += [fault for fault in pool.map(self._fault_of, names) if fault is not None]
+                told(start + len(names), len(self.names))
+        return found
+
+    def _fault_of(self, name: str) -> Fault | None:
+        from facefort.pictures.photo import Photo
+
+        path = self.home.path / name
+        try:
+            Photo.read(path)
+        except PictureError as error:
+            return Fault(path, f"picture that can be read ({str(error).removeprefix(str(path)).strip(' :')})")
+        return None
 
     def _split_counts(self) -> dict[str, int]:
         return {name: len(self.split_keys(name)) for name in self.splits()}
