@@ -121,13 +121,13 @@ def test_holm_keeps_the_order_and_lies_between_the_value_and_bonferroni(values: 
 def test_many_metrics_of_noise_seldom_show_a_difference() -> None:
     rng = np.random.default_rng(2)
     single = corrected = 0
-    for _ in range(60):
+    for _ in range(40):
         tables = {str(m): pair_scores(scores(rng.normal(size=20)), scores(rng.normal(size=20))) for m in range(8)}
         found = compare_metrics(tables, dict.fromkeys(tables, "higher"), resamples=10)
         single += any(each.p_value < 0.05 for each in found.values())
         corrected += any(each.better() != "neither" for each in found.values())
-    assert single > 15
-    assert corrected <= 8
+    assert single > 8
+    assert corrected <= 6
 
 
 def test_the_difference_of_two_sets_covers_the_truth() -> None:

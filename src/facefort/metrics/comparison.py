@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facefort.errors import ModelError, UsageError
 from facefort.metrics.metric import Direction
-from facefort.metrics.statistics import Interval, mean_ci
+from facefort.metrics.statistics import Interval, mean_ci, resampled_means
 from facefort.pictures.folders import pair_by_stem
 
 Better = Literal["a", "b", "neither"]
@@ -199,10 +199,10 @@ def difference_ci(
     finite = [np.asarray([score for score in side if math.isfinite(score)]) for side in (a, b)]
     if not all(len(side) for side in finite):
         raise UsageError("a side has infinite scores only, which have no mean to subtract")
-    rng = np.random.default_rng(seed)
-    draws = np.array([[rng.choice(side, len(side)).mean() for side in finite] for _ in range(resamples)])
+    seeds = np.random.SeedSequence(seed).spawn(2)
+    first, second = (resampled_means(side, resamples, each) for side, each in zip(finite, seeds, strict=True))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(draws[:, 0] - draws[:, 1], (tail, 1 - tail))
+    low, high = np.quantile(first - second, (tail, 1 - tail))
     n, infinite = (sum(getattr(each, key) for each in means) for key in ("n", "n_infinite"))
     return Interval(means[0].mean - means[1].mean, float(low), float(high), n, infinite)
 

@@ -54,7 +54,7 @@ def mean_ci(values: Iterable[float], *, confidence: float = 0.95, resamples: int
         mean = float(finite[0]) if len(finite) else math.inf
         return Interval(mean, -math.inf, math.inf, len(finite), infinite)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(_resampled_means(finite, resamples, seed), (tail, 1 - tail))
+    low, high = np.quantile(resampled_means(finite, resamples, seed), (tail, 1 - tail))
     return Interval(float(finite.mean()), float(low), float(high), len(finite), infinite)
 
 
@@ -165,7 +165,9 @@ def _check_confidence(confidence: float) -> None:
         raise UsageError(f"a confidence lies between 0 and 1, for instance 0.95, not {confidence}")
 
 
-def _resampled_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+def resampled_means(
+    values: NDArray[np.float64], resamples: int, seed: int | np.random.SeedSequence
+) -> NDArray[np.float64]:
     """Means of ``resamples`` draws with replacement, in pieces that bound the memory."""
     rng = np.random.default_rng(seed)
     piece = max(1, _DRAWN_AT_ONCE // len(values))

@@ -264,6 +264,24 @@ class TestNotRecognised:
         with pytest.raises(UsageError, match="does not exist"):
             recognise(tmp_path / "nope")
 
+    def test_a_folder_that_may_not_be_listed_is_passed_over_below_and_refused_on_top(
+        self, make, tmp_path: Path, monkeypatch
+    ) -> None:
+        make.pictures(tmp_path / "a" / "faces", ["x.png"], (64, 64))
+        closed = tmp_path / "a" / "lost+found"
+        closed.mkdir()
+        scandir = os.scandir
+
+        def guarded(path):
+            if path == closed:
+                raise PermissionError(13, "Permission denied")
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", guarded)
+        assert recognise(tmp_path / "a").kind == "faces"
+        with pytest.raises(UsageError, match="cannot list .*: Permission denied"):
+            recognise(closed)
+
     def test_a_wide_tree_is_not_walked(self, tmp_path: Path, monkeypatch) -> None:
         for i in range(300):
             (tmp_path / f"{i}" / "inner").mkdir(parents=True)

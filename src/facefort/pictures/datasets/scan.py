@@ -44,6 +44,8 @@ class Folder:
         except FileNotFoundError:
             return [], []
         except OSError as error:
+            if self.parent is not None and isinstance(error, PermissionError):
+                return [], []  # such as lost+found; what should be in it is missing then, and is named
             raise UsageError(f"cannot list {self.path}: {error.strerror}") from error
         return files, sorted(folders)
 
