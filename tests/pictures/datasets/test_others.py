@@ -279,7 +279,7 @@ class TestNotRecognised:
 
         monkeypatch.setattr(os, "scandir", guarded)
         assert recognise(tmp_path / "a").kind == "faces"
-        with pytest.raises(UsageError, match="cannot list .*: Permission denied"):
+        with pytest.raises(UsageError, match=r"cannot list .*: Permission denied"):
             recognise(closed)
 
     def test_a_wide_tree_is_not_walked(self, tmp_path: Path, monkeypatch) -> None:
