@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 FOLDS = 10
 LFW_FAR = 1e-3
 LONDON_FAR = 1e-2
-DISTANCES = {"dlib": "Euclidean", "arcface-mbf": "1 - cosine"}
+DISTANCES = {"dlib": "Euclidean", "arcface-mbf": "1 - cosine", "edgeface": "1 - cosine"}
 
 PAGE = """# Recognisers
 

@@ -93,6 +93,13 @@ RECOGNISERS.add(
     licence="InsightFace non-commercial research",
     research_only=True,
 )
+RECOGNISERS.add(
+    "edgeface",
+    "facefort.models.judges.edgeface:load",
+    weights=("edgeface",),
+    licence="CC-BY-NC-SA-4.0, non-commercial research",
+    research_only=True,
+)
 
 
 def recogniser(name: str = "dlib") -> Recogniser:
