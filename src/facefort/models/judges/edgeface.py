@@ -1,8 +1,8 @@
 """EdgeFace: a recogniser for small devices (George et al. 2024), half convolutions, half attention across channels.
 
-EdgeFace-S is EdgeNeXt-small (Maaz et al. 2022) with every linear layer replaced by two of half the rank (gamma 0.5). Four
-stages of depthwise blocks; the last block of stages 2 to 4 convolves its channels in groups, each group taking in the
-one before, and lets channels attend to each other. Its weights are for non-commercial research only.
+EdgeFace-S is EdgeNeXt-small (Maaz et al. 2022) with every linear layer replaced by two of half the rank (gamma 0.5).
+Four stages of depthwise blocks; the last block of stages 2 to 4 convolves its channels in groups, each group taking in
+the one before, and lets channels attend to each other. Its weights are for non-commercial research only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EdgeFace(Recogniser):
     name = "edgeface"
     dimension = 512
     licence = "CC-BY-NC-SA-4.0, non-commercial research"
-    threshold = 0.770
+    threshold = 0.659
     chip = ARCFACE
 
     def __init__(self) -> None:
@@ -182,7 +182,7 @@ class _ChannelNorm(nn.LayerNorm):
     def __init__(self, width: int) -> None:
         super().__init__(width, _EPSILON)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+    def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
