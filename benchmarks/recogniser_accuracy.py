@@ -95,6 +95,37 @@ person, {london_strangers:,} of strangers.
 Studio portraits of one session are easier than photos from the web, so these numbers show only that the FFHQ layout
 reaches the networks undamaged, and how often strangers who differ in nothing but their faces pass for one person.
 
+## Identity metrics
+
+One name hides several definitions, so every number carries its variant, and the network that made it is in its name.
+R is `dlib`, `arcface-mbf` or `edgeface`.
+
+| metric | what it is | as in |
+|---|---|---|
+| `identity-R` | the recogniser's own distance | |
+| `cosine-R` | cosine of the embeddings of aligned faces | `id-sim` on aligned faces |
+| `deg`, `deg-R` | angle in degrees; pairs below 1 degree are inf, which tables count and leave out of the mean | GFP-GAN, VQFR |
+| `idd` | angle in radians, on RestoreFormer's own grey (BGR under RGB weights, [0, 1]) | RestoreFormer |
+| `ids`, `ids-R` | 100 x cosine | CodeFormer |
+| `id-sim`, `id-sim-R` | cosine, whole crops resized to the network's input, not aligned | ID-Guard |
+| `id-sim-aligned` | the same network, aligned faces | |
+| `lmd-468` | mean distance of the 468 points of the face mesh, in pixels of a face of 512 px | VQFR's LMD, with other points |
+
+`deg`, `idd` and `ids` are ArcFace ResNet-18's on grey pictures, `id-sim` is ArcFace IR-SE50's. No package carries their
+weights; whoever has the files adds them once: `facefort weights add arcface-resnet18 resnet18_110.pth`,
+`facefort weights add arcface-ir-se50 model_ir_se50.pth`. They are read without running anything in them, must fit the
+network exactly, and are kept with their SHA-256. Which network CodeFormer's IDS used is not published, nor is the
+script of ID-Guard's. The embeddings of `deg`, `idd` and `id-sim` were compared with the definitions of those networks on
+random weights, and their pictures with OpenCV's; the published weights were not at hand.
+
+LMD in papers is of 98 points found by AWing's network (`alignment_WFLW_4HG.pth`), which is not built here: `lmd-468`
+orders the same pictures, but its values are not comparable with those.
+
+Every one of these metrics refuses a picture that shows no aligned face, and names it; `benchmarks/face_presence.py`
+measures what passes. 99.7 % of CelebA's faces do, 97 % of real low-quality faces, all or nearly all faces under mild
+degradations, four fifths under the harshest (`codeformer_s2`, `vqfr_v2`), and 0.2 % of pictures without a face. A caller
+that knows its pictures to be faces, however damaged, passes `faces_known=True`, as audits do.
+
 ## From an aligned face to the network's chip
 
 Aligned faces have their landmarks at known places, so the way to a network's own chip is a constant scale and shift,

@@ -84,7 +84,7 @@ def test_weights_are_listed_with_their_licences(facefort):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("arcface-resnet18", b"hello", "is not a checkpoint, or is damaged"),
+        ("arcface-resnet18", b"hello", "mine.pth is not a checkpoint"),
         ("arcface-resnet18", b"", "is empty"),
         ("edgeface", b"hello", "edgeface is in a package; run `facefort weights fetch edgeface`"),
         ("arcface-resnet", b"hello", "unknown weights to bring 'arcface-resnet'; did you mean arcface-resnet18"),

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,14 +26,14 @@ def read(path: Path) -> bytes:
 @pytest.fixture(autouse=True)
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file to bring called "toy", and an empty cache."""
-    table: Registry = Registry("weights to bring")
+    readers = types.ModuleType("toy_readers")
+    monkeypatch.setattr(readers, "read", read, raising=False)
+    monkeypatch.setitem(sys.modules, "toy_readers", readers)
+    table: Registry[Callable[[Path], object]] = Registry("weights to bring")
     table.add(
-        "toy", f"{__name__}:read", file="toy.pth", purpose="a toy", source="toy.pth of the toymaker", licence="MIT"
+        "toy", "toy_readers:read", file="toy.pth", purpose="a toy", source="toy.pth of the toymaker", licence="MIT"
     )
     monkeypatch.setattr(brought, "BROUGHT", table)
-    monkeypatch.setattr(
-        "facefort.registry.importlib.import_module", lambda _: __import__("types").SimpleNamespace(read=read)
-    )
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
 
 

@@ -46,5 +46,5 @@ def test_other_faces_are_farther_than_blurred_ones(people: Tensor) -> None:
 
 
 def test_a_picture_without_a_face_has_no_landmarks(people: Tensor) -> None:
-    with pytest.raises(FaceError, match="lmd-468 sees no face in pictures 2 of 3"):
+    with pytest.raises(FaceError, match="lmd-468 sees no aligned face in pictures 2 of 3"):
         metric("lmd-468")(torch.stack([people[0], 0 * people[1], people[2]]), people)
