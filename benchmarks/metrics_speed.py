@@ -3,7 +3,8 @@
     python benchmarks/metrics_speed.py [PICTURE] [--repeats 21]
 
 CPU time (not wall time) of one thread, median and interquartile range after one warm-up, so that other work on the
-machine disturbs it little. Without PICTURE, the face of scikit-image's astronaut is used. Peers: scikit-image for PSNR and SSIM.
+machine disturbs it little. Without PICTURE, the face of scikit-image's astronaut is used. Peers: scikit-image for PSNR
+and SSIM.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ def test_id_sim_has_both_protocols(with_official, people: Tensor, restored: Tens
 
 
 @pytest.mark.weights("facemesh")
-@pytest.mark.parametrize("name", ["deg", "idd", "ids", "id-sim", "id-sim-aligned"])
+@pytest.mark.parametrize("name", ["deg", "idd", "ids", "id-sim"])
 def test_a_papers_metric_gives_gradients_and_no_number_without_a_face(with_official, people: Tensor, name: str) -> None:
     measure = metric(name)
     picture = (people[:1] * 0.8).requires_grad_()

@@ -106,7 +106,7 @@ _AS_CV2 = "grey as cv2.imread(file, 0), cv2-resized to 128 px, (v - 127.5) / 127
 DEG = _metric(
     "deg",
     "lower",
-    (0.0, 180.0),
+    (0.0, torch.inf),
     "angle in degrees (inf below 1: identical, counted and not averaged) of ArcFace ResNet-18 resnet18_110.pth, "
     + _AS_CV2,
     "VQFR metric_paper/calculate_cos_dist.py: the same steps in OpenCV and NumPy",
