@@ -101,7 +101,11 @@ class Batches:
             picture = picture.flip(3)
         if self.settings.jitter:
             picture = _moved(picture, self.settings.jitter, numbers)
+        if self.settings.warp:
+            picture = _warped(picture, self.settings.warp, generator("warp", self.seed, ticket))
         picture = F.avg_pool2d(picture, 2)
+        if self.settings.sharpen:
+            picture = _sharpened(picture, self.settings.sharpen, generator("sharpen", self.seed, ticket))
         if self.settings.colour:
             picture = _recoloured(picture, self.settings.colour, numbers)
         return round_to_8_bits(picture)
@@ -148,6 +152,8 @@ class LabelledBatches(Batches):
         signal = labels.float()
         if self.settings.jitter:
             signal = _moved(signal, self.settings.jitter, numbers, mode="nearest")
+        if self.settings.warp:
+            signal = _warped(signal, self.settings.warp, generator("warp", self.seed, ticket), mode="nearest")
         return signal[:, :, ::2, ::2]
 
 
@@ -222,6 +228,22 @@ def _moved(picture: Tensor, amount: float, numbers: torch.Generator, mode: str =
     grid = F.affine_grid(matrix, list(picture.shape), align_corners=False)
     moved = F.grid_sample(picture, grid, mode=mode, padding_mode="reflection", align_corners=False)
     return moved.clamp(0, 1) if mode == "bicubic" else moved
+
+
+def _warped(picture: Tensor, amount: float, numbers: torch.Generator, mode: str = "bicubic") -> Tensor:
+    """Deform smoothly: a grid of 6 x 6 random shifts of standard deviation ``amount`` of the side, interpolated."""
+    shifts = torch.randn(1, 2, 6, 6, generator=numbers) * (2 * amount)
+    field = F.interpolate(shifts, size=picture.shape[2:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+    identity = F.affine_grid(torch.eye(2, 3)[None], list(picture.shape), align_corners=False)
+    moved = F.grid_sample(picture, identity + field, mode=mode, padding_mode="reflection", align_corners=False)
+    return moved.clamp(0, 1) if mode == "bicubic" else moved
+
+
+def _sharpened(picture: Tensor, amount: float, numbers: torch.Generator) -> Tensor:
+    """Add up to ``amount`` of what a small blur takes away, or take up to a third of it."""
+    strength = amount * (4 / 3 * torch.rand(1, generator=numbers).item() - 1 / 3)
+    blurred = F.avg_pool2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return (picture + strength * (picture - blurred)).clamp(0, 1)
 
 
 def _recoloured(picture: Tensor, amount: float, numbers: torch.Generator) -> Tensor:

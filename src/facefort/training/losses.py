@@ -37,7 +37,9 @@ class RestorationLoss(nn.Module):
             raise ConfigError(f"the stages of losses must begin at step 0 and at different steps, not at {starts}")
         used = {s.lpips_net for s in stages if s.lpips or s.lpips_close or s.style or s.region_style}
         self.perceptual = {net: lpips(net) for net in _BACKBONES if net in used}
-        self.recogniser: Recogniser | None = recogniser() if any(s.identity for s in stages) else None
+        self.recogniser: Recogniser | None = (
+            recogniser() if any(s.identity or s.identity_maps for s in stages) else None
+        )
 
     def at(self, step: int) -> LossSettings:
         """The weights of a step."""
@@ -70,15 +72,28 @@ class RestorationLoss(nn.Module):
             losses["pyramid"] = weights.pyramid * sum(
                 (F.l1_loss(picture, _shrunk(clean, picture)) for picture in done.pyramid), clean.new_zeros(())
             )
-        if weights.identity and self.recogniser is not None:
-            judge = self.recogniser
-            losses["identity"] = weights.identity * judge.distance(judge(seen.clamp(0, 1)), judge(wanted)).mean()
+        if self.recogniser is not None and (weights.identity or weights.identity_maps):
+            losses |= self._identity(self.recogniser, *_lit(seen, wanted, weights.light, step), weights)
         for name, weight in weights.own.items():
             if name not in done.own:
                 raise ConfigError(
                     f"this method has no loss '{name}'{suggest(name, done.own)}; leave it out of losses.own"
                 )
             losses[name] = weight * done.own[name]
+        return losses
+
+    def _identity(self, judge: Recogniser, seen: Tensor, wanted: Tensor, weights: LossSettings) -> dict[str, Tensor]:
+        """Distance of the embeddings, and of the maps on the way to them, which say more and generalise better."""
+        reached, maps = judge.inspect(seen.clamp(0, 1))
+        with torch.no_grad():
+            target, target_maps = judge.inspect(wanted.clamp(0, 1))
+        losses = {}
+        if weights.identity:
+            losses["identity"] = weights.identity * judge.distance(reached, target).mean()
+        if weights.identity_maps:
+            pairs = zip(maps, target_maps, strict=True)
+            parts = [(F.normalize(a.float()) - F.normalize(b.float())).square().sum(1).mean() for a, b in pairs]
+            losses["identity_maps"] = weights.identity_maps * torch.stack(parts).sum()
         return losses
 
     def _style(self, done: TrainingPass, clean: Tensor, weights: LossSettings) -> dict[str, Tensor]:
@@ -113,6 +128,17 @@ def _viewed(restored: Tensor, clean: Tensor, most: int, step: int) -> tuple[Tens
         both = both.flip(3)
     seen, wanted = both.chunk(2)
     return seen, wanted
+
+
+def _lit(restored: Tensor, clean: Tensor, amount: float, step: int) -> tuple[Tensor, Tensor]:
+    """Both batches under another light and with the same noise, so that a recogniser's habits cannot be exploited."""
+    if not amount:
+        return restored, clean
+    numbers = generator("light", step)
+    gain, offset, level = (torch.rand(3, generator=numbers) * 2 - 1).tolist()
+    noise = torch.randn(clean.shape, generator=numbers).to(clean) * (abs(level) * amount / 10)
+    lit = [(picture - 0.5) * (1 + amount * gain) + 0.5 + amount / 2 * offset + noise for picture in (restored, clean)]
+    return lit[0], lit[1]
 
 
 def _close(restored: Tensor, clean: Tensor, step: int) -> tuple[Tensor, Tensor]:

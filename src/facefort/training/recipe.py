@@ -17,6 +17,10 @@ class DataSettings:
     flip: bool = option("mirror half of the faces", True)
     jitter: float = option("random shift, scale and rotation, as a share of the face", 0.05, low=0, high=0.3)
     colour: float = option("random brightness, contrast and saturation of the clean face", 0.15, low=0, high=0.5)
+    warp: float = option(
+        "random smooth deformation, as a share of the face: people that no generator draws", 0.0, low=0, high=0.1
+    )
+    sharpen: float = option("random sharpening up to this amount, or blurring to a third of it", 0.0, low=0, high=2)
     clean_share: float = option("share of faces that are degraded only by 8-bit rounding", 0.03, low=0, high=1)
     bad_limit: float = option("share of unreadable files at which training refuses to start", 0.02, low=0, high=1)
 
@@ -32,12 +36,14 @@ class LossSettings:
     lpips_net: Literal["alex", "vgg"] = option("backbone of the LPIPS loss", "alex", choices=("alex", "vgg"))
     pyramid: float = option("L1 of the network's auxiliary pictures, where it has them", 0.0, low=0)
     identity: float = option("distance of the default recogniser's embeddings", 0.0, low=0)
+    identity_maps: float = option("mean square between the unit-normalised maps of its layers", 0.0, low=0)
     lpips_close: float = option("LPIPS of a quarter of the face, enlarged twofold", 0.0, low=0)
     style: float = option("L1 between Gram matrices of the LPIPS backbone's features", 0.0, low=0)
     region_style: float = option("the same within each facial part that the method knows", 0.0, low=0)
     own: dict[str, float] = field(
         default_factory=dict, metadata={"help": "weights of the method's own losses, such as codebook or code"}
     )
+    light: float = option("random gain, offset and noise of what the recogniser sees", 0.0, low=0, high=0.5)
     view: int = option("random shift in pixels, and mirroring, of what LPIPS and the recogniser see", 0, low=0, high=16)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from facefort import assets
 from facefort.errors import WeightsError
-from facefort.models.judges.chips import Template
+from facefort.models.judges.chips import Layout, Template, cut
 from facefort.models.judges.dlib_weights import Layer, read_layers
 from facefort.models.judges.identity import Recogniser
 
@@ -72,11 +72,22 @@ class DlibResNet(Recogniser):
 
     def embed(self, chips: Tensor) -> Tensor:
         """Embed chips, (N, 3, 150, 150) RGB in [0, 1] -> (N, 128)."""
+        return self._read(chips)[0]
+
+    def inspect(self, faces: Tensor, layout: Layout = "ffhq") -> tuple[Tensor, list[Tensor]]:
+        """The embedding (N, 128), and the maps before each halving."""
+        return self._read(cut(faces, layout, self.chip))
+
+    def _read(self, chips: Tensor) -> tuple[Tensor, list[Tensor]]:
         signal = (chips * 255 - self.get_buffer("mean")) / 256
         signal = F.relu(self.stem_affine(self.stem(signal)))
-        signal = self.blocks(F.max_pool2d(signal, 3, 2))
+        signal, maps = F.max_pool2d(signal, 3, 2), []
+        for block in self.blocks:
+            if block.halves:
+                maps.append(signal)
+            signal = block(signal)
         embedding: Tensor = self.head(signal.mean((2, 3)))
-        return embedding
+        return embedding, maps
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Euclidean distance, (N,)."""

@@ -52,6 +52,10 @@ class Recogniser(nn.Module, abc.ABC):
         """
         return self.embed(cut(faces, layout, self.chip))
 
+    def inspect(self, faces: Tensor, layout: Layout = "ffhq") -> tuple[Tensor, list[Tensor]]:
+        """The embedding (N, D), and maps (N, C, H, W) of layers on the way to it, none where the network hides them."""
+        return self(faces, layout), []
+
     @abc.abstractmethod
     def embed(self, chips: Tensor) -> Tensor:
         """Embed the network's own chips, (N, 3, chip.size, chip.size) RGB in [0, 1] -> (N, D)."""
