@@ -1,0 +1,140 @@
+"""Which picture is compared with which: by name, never by position, and nothing is left out in silence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facefort.errors import UsageError
+from facefort.measuring.settings import MeasureSettings
+from facefort.pictures.folders import expand, natural_key
+from facefort.restoring import labels
+from facefort.restoring.results import RESTORED
+from facefort.restoring.tables import FACE, PHOTO
+from facefort.runs import RunFolder
+from facefort.runs.folder import INFO
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A picture to measure.
+
+    Attributes:
+        name: what pairs it: the stem of its file less a suffix.
+        test: its file; None where there should be one.
+        reference: the picture that it is compared with; None where there is none.
+        problem: why it cannot be measured at all.
+        reference_problem: why it cannot be compared with a reference.
+    """
+
+    name: str
+    test: Path | None
+    reference: Path | None = None
+    problem: str = ""
+    reference_problem: str = ""
+
+
+def find_units(settings: MeasureSettings) -> tuple[list[Unit], list[str]]:
+    """Every picture to measure, in natural order, and remarks on how they were found.
+
+    Raises:
+        UsageError: nothing there, or two files of one side that would be the same picture.
+    """
+    notes: list[str] = []
+    tests = _tests(settings, notes)
+    units = tests
+    if settings.reference:
+        references = _by_name(expand([settings.reference]), settings.reference_suffix)
+        units = _paired(tests, references, settings, notes)
+    units = sorted(units, key=lambda unit: natural_key(Path(unit.name)))
+    return units[: settings.limit], notes
+
+
+def _paired(
+    tests: Sequence[Unit], references: dict[str, Path], settings: MeasureSettings, notes: list[str]
+) -> list[Unit]:
+    """Tests with their references, and the references that no test belongs to."""
+    named = {unit.name for unit in tests}
+    lone = {} if settings.subset else {name: path for name, path in references.items() if name not in named}
+    if not named & references.keys():
+        notes.append(_nothing_pairs(tests, references))
+    paired = [
+        Unit(unit.name, unit.test, references.get(unit.name), unit.problem, _why_alone(unit.name, references))
+        for unit in tests
+    ]
+    for name, path in lone.items():
+        paired.append(Unit(name, None, path, f"no test picture for the reference {path.name}"))
+    return paired
+
+
+def _why_alone(name: str, references: dict[str, Path]) -> str:
+    return "" if name in references else f"no reference picture called {name}"
+
+
+def _nothing_pairs(tests: Sequence[Unit], references: dict[str, Path]) -> str:
+    test, reference = tests[0].name, next(iter(references))
+    said = f"no test picture has the name of a reference picture ({test} and {reference}, for instance)"
+    for name in references:
+        for left, right, flag in ((test, name, "--pair-suffix"), (name, test, "--reference-suffix")):
+            if left.startswith(right) and left != right:
+                return f"{said}; if {left} belongs to {right}, add {flag}={left.removeprefix(right)}"
+    return f"{said}; --pair-suffix and --reference-suffix name endings that are to be ignored"
+
+
+def _tests(settings: MeasureSettings, notes: list[str]) -> list[Unit]:
+    place = Path(settings.test)
+    if not settings.test:
+        raise UsageError("name the pictures to measure: facefort measure FOLDER")
+    if _is_restore_run(place):
+        notes.append(f"{RESTORED} of the restore run; for whole photos name its restored_imgs")
+        return _of_run(place, settings)
+    found = _by_name(expand([settings.test]), settings.pair_suffix)
+    return [Unit(name, path) for name, path in found.items()]
+
+
+def _is_restore_run(place: Path) -> bool:
+    try:
+        return json.loads((place / INFO).read_text(encoding="utf-8")).get("verb") == "restore"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _of_run(place: Path, settings: MeasureSettings) -> list[Unit]:
+    """The faces of a restore run: those restored, and a failed unit for each face and photo that was not."""
+    run = RunFolder.read(place)
+    found: dict[str, Unit] = {}
+    for unit in _run_units(run, settings.pair_suffix):
+        if unit.name in found:
+            raise UsageError(f"two pictures of {place} are called {unit.name} without their endings; narrow them down")
+        found[unit.name] = unit
+    if not found:
+        raise UsageError(f"{place} holds no restored face; was the restore run finished?")
+    return list(found.values())
+
+
+def _run_units(run: RunFolder, pair_suffix: str) -> Iterator[Unit]:
+    """Named as the faces that went in, whatever --suffix the restored ones were given."""
+    for row in run.rows():
+        if row.cell == FACE:
+            stem = f"{labels.stem(row.values['photo'])}_{row.values['index']:02d}"
+            name = stem.removesuffix(pair_suffix)
+            if row.status == "failed" or "restored" not in row.values:
+                yield Unit(name, None, problem=f"not restored: {row.reason or 'no picture was written'}")
+            else:
+                yield Unit(name, run.path / row.values["restored"])
+        elif row.cell == PHOTO and row.status == "failed" and not row.values.get("faces"):
+            yield Unit(labels.stem(row.unit), None, problem=f"not restored: {row.reason}")
+
+
+def _by_name(paths: Sequence[Path], suffix: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = path.stem.removesuffix(suffix) or path.stem
+        if name in found:
+            raise UsageError(
+                f"{found[name]} and {path} would both be '{name}'; which one is meant? Move one away or name a pattern"
+            )
+        found[name] = path
+    return found
