@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -85,9 +85,7 @@ def load(index: int, unit: Unit, how: Loading) -> Loaded:
                 reference_problem = f"the picture is {width} x {height}, its reference {there}; give both one size"
     except PictureError as error:
         reference_problem = str(error)
-    return Loaded(
-        index, unit, test, reference, width, height, problem, reference_problem, sha256, reference_sha256
-    )
+    return Loaded(index, unit, test, reference, width, height, problem, reference_problem, sha256, reference_sha256)
 
 
 def read(path: Path, what: str = "the picture", crop_border: int = 0) -> tuple[Levels, str]:
@@ -147,8 +145,3 @@ def batches(loaded: Iterable[Loaded], batch: int) -> Iterator[list[Loaded]]:
             waiting -= len(groups[oldest])
             yield groups.pop(oldest)
     yield from groups.values()
-
-
-def pixels_of(loaded: Sequence[Loaded]) -> list[Levels]:
-    """The test pictures of a batch."""
-    return [one.test for one in loaded if one.test is not None]

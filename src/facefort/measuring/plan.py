@@ -36,7 +36,7 @@ class Plan:
 
     metrics: tuple[Metric | SetMetric, ...]
     unmeasured: dict[str, str] = field(default_factory=dict)
-    how: Loading = Loading()
+    how: Loading = field(default_factory=Loading)
     exclude: tuple[Condition, ...] = ()
     fail_if: tuple[Condition, ...] = ()
     face_check: bool = True
@@ -151,13 +151,23 @@ def _obstacle(name: str, settings: MeasureSettings, rule: Protocol | None) -> st
     """Why a metric cannot be measured; empty where it can."""
     piece = rule.piece(name) if rule else ""
     if name not in METRICS and name not in SET_METRICS:
-        return f"facefort has no such metric{f' yet; {piece}' if piece else ''}"
+        return piece or "not among facefort's metrics"
     absent = assets.missing(facts(name).get("weights", ()))
     if absent:
         return f"not fetched; run `facefort weights fetch {' '.join(absent)}`"
     if name in METRICS and needs_reference(name) and not settings.reference:
         return "compares with clean pictures; name them with -r"
-    if name in SET_METRICS and not settings.set_reference and (piece or not settings.reference):
+    if name in SET_METRICS and not settings.set_reference:
+        return _without_set(SET_METRICS.get(name), piece, settings)
+    return ""
+
+
+def _without_set(metric: SetMetric, piece: str, settings: MeasureSettings) -> str:
+    """Why a metric of sets cannot be measured where no set is named; the reference pictures are one, too."""
+    if metric.reference_sha256:
+        named = f"its statistics file (SHA-256 {metric.reference_sha256}...)"
+        return piece or f"compares with {named}; name it with --set-reference"
+    if piece or not settings.reference:
         return piece or "compares with a set of pictures; name it with --set-reference"
     return ""
 

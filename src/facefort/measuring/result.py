@@ -107,22 +107,24 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class SetScore:
+class SetResult:
     """The number of a metric of sets.
 
     Attributes:
         value: the number; None where it could not be had.
         n: pictures in the set.
         failed: pictures that should have been in it.
-        note: against what, and what to keep in mind.
-        reason: why there is no number.
+        low: lower end of the bootstrap interval.
+        high: upper end.
+        note: against what, and what to keep in mind; or why there is no number.
     """
 
     value: float | None
     n: int
     failed: int
+    low: float = -math.inf
+    high: float = math.inf
     note: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,7 @@ class Measurement:
 
 
 def summarise(
-    facts: Sequence[Facts], rows: Sequence[PictureRow], sets: Mapping[str, SetScore], seed: int = 0
+    facts: Sequence[Facts], rows: Sequence[PictureRow], sets: Mapping[str, SetResult], seed: int = 0
 ) -> tuple[Summary, ...]:
     """One line per metric, in the order of ``facts``."""
     return tuple(
@@ -266,9 +268,8 @@ def summarise(
     )
 
 
-def _of_set(facts: Facts, score: SetScore) -> Summary:
-    note = "; ".join(text for text in (score.reason, score.note) if text)
-    return Summary(facts, score.value, -math.inf, math.inf, score.n, failed=score.failed, note=note)
+def _of_set(facts: Facts, score: SetResult) -> Summary:
+    return Summary(facts, score.value, score.low, score.high, score.n, failed=score.failed, note=score.note)
 
 
 def _of_pictures(facts: Facts, rows: Sequence[PictureRow], seed: int) -> Summary:
@@ -279,6 +280,4 @@ def _of_pictures(facts: Facts, rows: Sequence[PictureRow], seed: int) -> Summary
     if not values:
         return Summary(facts, None, -math.inf, math.inf, 0, 0, excluded, failed)
     interval = mean_ci(values, seed=seed)
-    return Summary(
-        facts, interval.mean, interval.low, interval.high, interval.n, interval.n_infinite, excluded, failed
-    )
+    return Summary(facts, interval.mean, interval.low, interval.high, interval.n, interval.n_infinite, excluded, failed)

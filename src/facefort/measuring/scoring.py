@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Iterable, Sequence
@@ -12,12 +13,12 @@ import torch
 from torch import Tensor
 
 from facefort.errors import FacefortError, UsageError, WeightsError
-from facefort.faces.detect import detector
+from facefort.faces.detect import Detector, detector
 from facefort.measuring.conditions import Condition
 from facefort.measuring.loading import Loaded
 from facefort.measuring.result import WHOLE, PictureRow
 from facefort.metrics.metric import Metric
-from facefort.pictures.levels import Levels
+from facefort.pictures.levels import Levels, to_unit
 from facefort.pictures.tensors import from_bytes
 
 _FACE_SIDE = 256
@@ -52,6 +53,8 @@ class Scorer:
 
     def rows(self, batch: Sequence[Loaded]) -> list[PictureRow]:
         """One row per picture, in the order of the batch."""
+        if self._faces is not None:
+            self._faces.forget()
         values: list[dict[str, float]] = [{} for _ in batch]
         problems: list[dict[str, str]] = [{WHOLE: one.problem} if one.problem else {} for one in batch]
         for metric in [one for one in self.metrics if one.name not in self.unmeasured]:
@@ -148,7 +151,11 @@ class FaceCheck:
     """Whether there is a face at all: a recogniser measures a distance between any two pictures, faces or not."""
 
     def __init__(self) -> None:
-        self._seen: tuple[int, dict[str, bool]] = (-1, {})
+        self._known: dict[tuple[int, str], bool] = {}
+
+    def forget(self) -> None:
+        """Begin another batch."""
+        self._known.clear()
 
     def obstacle(self, one: Loaded, reference: Levels | None) -> str:
         """What is missing, in one line; empty where every picture shows a face.
@@ -156,29 +163,29 @@ class FaceCheck:
         Raises:
             Unmeasurable: the detector is not fetched.
         """
-        if self._seen[0] != one.index:
-            self._seen = (one.index, {})
         for what, pixels in (("picture", one.test), ("reference", reference)):
-            if pixels is not None and not self._has_face(what, pixels):
+            if pixels is None:
+                continue
+            key = (one.index, what)
+            if key not in self._known:
+                self._known[key] = _has_face(pixels)
+            if not self._known[key]:
                 return f"no face found in the {what}"
         return ""
 
-    def _has_face(self, what: str, pixels: Levels) -> bool:
-        known = self._seen[1]
-        if what not in known:
-            known[what] = bool(_find(pixels))
-        return known[what]
 
-
-def _find(pixels: Levels) -> list[object]:
+def _has_face(pixels: Levels) -> bool:
     scale = _FACE_SIDE / max(pixels.shape[:2])
     if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    else:
+        small = pixels
     try:
-        return list(_detector()(pixels.astype(np.float32) / 255))
+        return bool(_detector()(to_unit(small, 255, 3)))
     except WeightsError as error:
-        raise Unmeasurable(f"looking for faces: {error}; or --no-face-check") from error
+        raise Unmeasurable(f"looking for faces: {error}; or add --no-face-check") from error
 
 
-def _detector():  # type: ignore[no-untyped-def]
+@functools.cache
+def _detector() -> Detector:
     return detector()

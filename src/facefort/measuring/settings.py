@@ -37,9 +37,7 @@ class MeasureSettings:
     exclude: tuple[str, ...] = option(
         "leave pictures out of a metric's mean, and count them: 'deg < 1'", (), metavar="LIST"
     )
-    fail_if: tuple[str, ...] = option(
-        "exit with 3 where a mean is like this: 'lpips-vgg > 0.3'", (), metavar="LIST"
-    )
+    fail_if: tuple[str, ...] = option("exit with 3 where a mean is like this: 'lpips-vgg > 0.3'", (), metavar="LIST")
     crop_border: int = option("pixels cut off every side before anything is measured", 0, low=0)
     face_check: bool = option("look for a face before measuring who it is", True)
     limit: int | None = option("measure only the first pictures", None, low=1)
