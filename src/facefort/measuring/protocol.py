@@ -77,7 +77,7 @@ class Protocol:
 
     def piece(self, metric: str) -> str:
         """What to bring for a metric, in one line; empty where nothing is needed."""
-        return "; ".join(f"bring {one.what}: {one.where}" for one in self.bring if one.metric == metric)
+        return "; ".join(f"bring {one.what}; {one.where}" for one in self.bring if one.metric == metric)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

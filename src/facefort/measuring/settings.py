@@ -15,7 +15,7 @@ WITHOUT_REFERENCE = ("niqe",)
 class MeasureSettings:
     """What is measured, against what, and by which definitions."""
 
-    test: str = option("pictures to measure: folder, file, pattern, or the folder of a restore run", flags=("-t",))
+    test: str = option("pictures to measure: folder, file, pattern, or a restore run's folder", "", flags=("-t",))
     reference: str = option(
         "clean pictures to compare with, paired by file name without ending", "", flags=("-r",), metavar="PATH"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,40 +47,35 @@ def find_units(settings: MeasureSettings) -> tuple[list[Unit], list[str]]:
     units = tests
     if settings.reference:
         references = _by_name(expand([settings.reference]), settings.reference_suffix)
-        units = _paired(tests, references, settings, notes)
+        units = _paired(tests, references, settings)
     units = sorted(units, key=lambda unit: natural_key(Path(unit.name)))
     return units[: settings.limit], notes
 
 
-def _paired(
-    tests: Sequence[Unit], references: dict[str, Path], settings: MeasureSettings, notes: list[str]
-) -> list[Unit]:
+def _paired(tests: Sequence[Unit], references: dict[str, Path], settings: MeasureSettings) -> list[Unit]:
     """Tests with their references, and the references that no test belongs to."""
     named = {unit.name for unit in tests}
     lone = {} if settings.subset else {name: path for name, path in references.items() if name not in named}
-    if not named & references.keys():
-        notes.append(_nothing_pairs(tests, references))
-    paired = [
-        Unit(unit.name, unit.test, references.get(unit.name), unit.problem, _why_alone(unit.name, references))
-        for unit in tests
-    ]
+    hint = "" if named & references.keys() else _hint(named, references)
+    paired = []
+    for unit in tests:
+        why = "" if unit.name in references else f"no reference picture called {unit.name}{hint}"
+        paired.append(Unit(unit.name, unit.test, references.get(unit.name), unit.problem, why))
     for name, path in lone.items():
         paired.append(Unit(name, None, path, f"no test picture for the reference {path.name}"))
     return paired
 
 
-def _why_alone(name: str, references: dict[str, Path]) -> str:
-    return "" if name in references else f"no reference picture called {name}"
-
-
-def _nothing_pairs(tests: Sequence[Unit], references: dict[str, Path]) -> str:
-    test, reference = tests[0].name, next(iter(references))
-    said = f"no test picture has the name of a reference picture ({test} and {reference}, for instance)"
-    for name in references:
-        for left, right, flag in ((test, name, "--pair-suffix"), (name, test, "--reference-suffix")):
-            if left.startswith(right) and left != right:
-                return f"{said}; if {left} belongs to {right}, add {flag}={left.removeprefix(right)}"
-    return f"{said}; --pair-suffix and --reference-suffix name endings that are to be ignored"
+def _hint(tests: Iterable[str], references: Iterable[str]) -> str:
+    """What to add to the command where no name pairs, judged by the first name of the tests that begins another."""
+    known = list(references)
+    for test in sorted(tests):
+        for name in known:
+            if test != name and test.startswith(name):
+                return f"; if {test} belongs to {name}, add --pair-suffix={test.removeprefix(name)}"
+            if test != name and name.startswith(test):
+                return f"; if {test} belongs to {name}, add --reference-suffix={name.removeprefix(test)}"
+    return "; --pair-suffix and --reference-suffix name endings that are to be ignored"
 
 
 def _tests(settings: MeasureSettings, notes: list[str]) -> list[Unit]:
