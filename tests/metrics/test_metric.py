@@ -9,8 +9,9 @@ import torch
 from _pytest.mark import ParameterSet
 from torch import Tensor
 
-from facefort.errors import PictureError, UnknownNameError, UsageError
+from facefort.errors import FaceError, PictureError, UnknownNameError, UsageError
 from facefort.metrics import METRICS, Metric, metric
+from facefort.models.judges.identity import recogniser
 from facefort.registry import Entry
 
 
@@ -21,6 +22,7 @@ def parameter(entry: Entry) -> ParameterSet:
 
 ALL = [parameter(entry) for entry in METRICS]
 WITH_REFERENCE = [parameter(entry) for entry in METRICS if entry.facts["needs_reference"]]
+WITH_FACE = [parameter(entry) for entry in METRICS if "facemesh" in entry.facts["weights"]]
 WITH_SMALLEST = [parameter(entry) for entry in METRICS if entry.name != "psnr-rgb"]
 
 
@@ -88,6 +90,8 @@ def test_gradient_reaches_the_pictures_where_it_is_promised(measure: Metric, fac
 
 @pytest.mark.parametrize("measure", WITH_REFERENCE, indirect=True)
 def test_gradient_at_equal_pictures_is_finite(measure: Metric, face: Tensor) -> None:
+    if not measure.differentiable:
+        pytest.skip(f"{measure.name} promises no gradient")
     picture = face.clone().requires_grad_()
     measure(picture, face).sum().backward()
     assert picture.grad is not None
@@ -120,8 +124,8 @@ def test_a_picture_below_the_smallest_is_refused(measure: Metric, face: Tensor) 
     small = face[:, :, : measure.smallest - 1, : measure.smallest - 1]
     with pytest.raises(PictureError, match=f"at least {measure.smallest} px"):
         score(measure, small, small)
-    exact = face[:, :, : measure.smallest, : measure.smallest]
-    assert torch.isfinite(score(measure, exact, 1 - exact)).all()
+    exact = torch.nn.functional.interpolate(face, (measure.smallest, measure.smallest), mode="area")
+    assert torch.isfinite(score(measure, exact, exact * 0.9)).all()
 
 
 def test_a_missing_or_needless_reference_is_a_wrong_call(measure: Metric, face: Tensor) -> None:
@@ -143,6 +147,23 @@ def test_an_unknown_metric_is_named() -> None:
         metric("psnr")
 
 
-def test_identity_is_only_compared_on_square_faces(face: Tensor) -> None:
+@pytest.mark.parametrize("measure", WITH_FACE, indirect=True)
+def test_a_metric_of_faces_takes_square_pictures_only(measure: Metric, face: Tensor) -> None:
     with pytest.raises(PictureError, match="192 x 160; align"):
-        metric("identity-dlib")(face[:, :, :160], face[:, :, :160])
+        measure(face[:, :, :160], face[:, :, :160])
+
+
+@pytest.mark.parametrize("measure", WITH_FACE, indirect=True)
+def test_a_picture_without_a_face_gets_no_number(measure: Metric, face: Tensor) -> None:
+    noise = torch.rand(face.shape, generator=torch.Generator().manual_seed(0))
+    pictures, references = torch.cat([face, noise, face, 0 * face]), face.expand(4, -1, -1, -1)
+    with pytest.raises(FaceError, match=f"{measure.name} sees no face in pictures 2, 4 of 4; leave"):
+        measure(pictures, references)
+    with pytest.raises(FaceError, match="no face in reference pictures 2, 4 of 4"):
+        measure(references, pictures)
+
+
+@pytest.mark.weights("dlib-resnet", "facemesh")
+def test_who_knows_that_there_is_a_face_gets_a_number(face: Tensor) -> None:
+    noise = torch.rand(face.shape, generator=torch.Generator().manual_seed(0))
+    assert metric("identity-dlib")(noise, face, faces_known=True) > recogniser("dlib").threshold

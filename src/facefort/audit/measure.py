@@ -102,11 +102,11 @@ def quality(specimens: Specimens) -> list[Values]:
             scores[name] = metric(name)(restored)
             scores[INPUT + name] = metric(name)(degraded)
         for name in _defined(("identity-dlib",), restored):
-            scores[INPUT_IDENTITY] = metric(name)(restored, degraded)
+            scores[INPUT_IDENTITY] = metric(name)(restored, degraded, faces_known=True)
     else:
         for name in _defined(AGAINST_TRUTH, restored):
-            scores[name] = metric(name)(restored, reference)
-            scores[INPUT + name] = metric(name)(degraded, reference)
+            scores[name] = metric(name)(restored, reference, faces_known=True)
+            scores[INPUT + name] = metric(name)(degraded, reference, faces_known=True)
     return _per_face(scores, len(specimens.names))
 
 
@@ -146,7 +146,7 @@ def _scored(restorer: Restorer, specimens: Specimens, one: Attacked, moved: Tens
     scores = {"psnr-cc": metric("psnr-rgb")(attacked, clean)}
     for name, key in (("lpips-alex", "lpips-alex-cc"), ("identity-dlib", "identity-cc")):
         for defined in _defined((name,), clean):
-            scores[key] = metric(defined)(attacked, clean)
+            scores[key] = metric(defined)(attacked, clean, faces_known=True)
     scores["psnr-in"] = metric("psnr-rgb")(moved, specimens.degraded)
     scores["linf"] = (moved - specimens.degraded).abs().flatten(1).amax(1)
     facts: Values = {

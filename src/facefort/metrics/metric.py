@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from facefort.errors import PictureError, UsageError
+from facefort.errors import FaceError, PictureError, UsageError
 from facefort.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Metric:
         unit: "dB", or "" for a bare number.
         differentiable: whether gradients reach the pictures.
         smallest: shortest side that it is defined on, in pixels.
-        needs_face: whether it is defined on aligned faces only.
+        needs_face: whether it is defined on aligned faces only, so that a picture that shows none is refused.
         compute_within: the definition inside a mask (N, 1, H, W) in [0, 1]; None where it has no such version.
     """
 
@@ -54,12 +54,14 @@ class Metric:
     needs_face: bool = False
     compute_within: MaskedDefinition | None = field(default=None, repr=False)
 
-    def __call__(self, pictures: Tensor, reference: Tensor | None = None) -> Tensor:
+    def __call__(self, pictures: Tensor, reference: Tensor | None = None, *, faces_known: bool = False) -> Tensor:
         """Score each picture.
 
         Args:
             pictures: (N, 3, H, W) RGB in [0, 1].
             reference: the same shape; needed or forbidden as :attr:`needs_reference` says.
+            faces_known: the caller knows that the pictures are of faces, however damaged they are; where False, a
+                metric that needs a face looks for one in each.
 
         Returns:
             (N,) on the pictures' device.
@@ -67,11 +69,13 @@ class Metric:
         Raises:
             UsageError: the reference is missing, or given to a metric that takes none.
             PictureError: not such a batch, NaN, too small, sizes that differ, or nothing that can be scored.
+            FaceError: a picture without a face, in a metric that needs one.
         """
         self._check(pictures, "pictures")
         if reference is None:
             if self.needs_reference:
                 raise UsageError(f"{self.name} compares with a reference; give the clean pictures, too")
+            self._check_faces(pictures, faces_known, "pictures")
             return self.compute(pictures, pictures)
         if not self.needs_reference:
             raise UsageError(f"{self.name} takes no reference; leave it out")
@@ -81,6 +85,8 @@ class Metric:
                 f"{self.name} needs pictures and references of one size, not {tuple(pictures.shape)} and "
                 f"{tuple(reference.shape)}"
             )
+        self._check_faces(pictures, faces_known, "pictures")
+        self._check_faces(reference, faces_known, "reference pictures")
         return self.compute(pictures, reference.to(pictures))
 
     def within(self, pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
@@ -133,6 +139,25 @@ def check_pictures(name: str, pictures: Tensor, what: str, smallest: int = 1) ->
     if low < -_SLACK or high > 1 + _SLACK:
         raise PictureError(f"{name} takes {what} in [0, 1], not {low:g} to {high:g}; scale or clip them first")
 
+    def _check_faces(self, pictures: Tensor, known: bool, what: str) -> None:
+        if not self.needs_face:
+            return
+        height, width = pictures.shape[2:]
+        if height != width:
+            raise PictureError(
+                f"{self.name} is measured on aligned, square faces, not on {width} x {height}; align them first"
+            )
+        if known:
+            return
+        from facefort.faces.landmarks import SEEN, presence
+
+        crops = pictures.detach().float().permute(0, 2, 3, 1).cpu().numpy()
+        faceless = [str(place) for place, crop in enumerate(crops, 1) if presence(crop) < SEEN]
+        if faceless:
+            raise FaceError(
+                f"{self.name} sees no face in {what} {', '.join(faceless)} of {len(crops)}; leave out what shows none"
+            )
+
 
 METRICS: Registry[Metric] = Registry("metric")
 """Every metric; facts: ``direction``, ``needs_reference`` and the ``weights`` it needs fetched."""
@@ -154,12 +179,38 @@ METRICS.add(
     weights=("lpips",),
 )
 METRICS.add("niqe", "facefort.metrics.niqe:NIQE", direction="lower", needs_reference=False, weights=("niqe-pristine",))
+# Who is in the picture: facefort.metrics.identity and .landmarks
+for _judge, _weights in (("dlib", "dlib-resnet"), ("arcface-mbf", "arcface-mobilefacenet"), ("edgeface", "edgeface")):
+    for _kind, _direction in (
+        ("identity", "lower"),
+        ("cosine", "higher"),
+        ("deg", "lower"),
+        ("ids", "higher"),
+        ("id-sim", "higher"),
+    ):
+        METRICS.add(
+            f"{_kind}-{_judge}",
+            "facefort.metrics.identity:" + f"{_kind}_{_judge}".replace("-", "_").upper(),
+            direction=_direction,
+            needs_reference=True,
+            weights=(_weights, "facemesh"),
+        )
+for _kind, _direction, _weights in (
+    ("deg", "lower", "arcface-resnet18"),
+    ("idd", "lower", "arcface-resnet18"),
+    ("ids", "higher", "arcface-resnet18"),
+    ("id-sim", "higher", "arcface-ir-se50"),
+    ("id-sim-aligned", "higher", "arcface-ir-se50"),
+):
+    METRICS.add(
+        _kind,
+        "facefort.metrics.identity_papers:" + _kind.replace("-", "_").upper(),
+        direction=_direction,
+        needs_reference=True,
+        weights=(_weights, "facemesh"),
+    )
 METRICS.add(
-    "identity-dlib",
-    "facefort.metrics.learned:IDENTITY_DLIB",
-    direction="lower",
-    needs_reference=True,
-    weights=("dlib-resnet",),
+    "lmd-468", "facefort.metrics.landmarks:LMD_468", direction="lower", needs_reference=True, weights=("facemesh",)
 )
 
 

@@ -9,10 +9,10 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facefort.errors import UnsafeCheckpointError, WeightsError
 from facefort.files import atomic, sha256_file
@@ -76,6 +76,35 @@ def unwrap(tree: Any) -> tuple[str, dict[str, Tensor]]:  # noqa: ANN401
             state = {key.removeprefix(prefix): value for key, value in state.items()}
             wrapper = f"{wrapper}.{prefix.rstrip('.')}".lstrip(".")
     return wrapper, state
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def fill(network: Network, path: Path) -> Network:
+    """Give a network the weights of a checkpoint, all of them and no others.
+
+    Batch normalisation's count of batches, which old checkpoints lack and nothing uses, may be missing.
+
+    Raises:
+        WeightsError: missing, unreadable, not finite, or of another network.
+        UnsafeCheckpointError: a pickle that asks for more than tensors.
+    """
+    state, own = read_checkpoint(path).state, network.state_dict()
+    counts = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+    state = {**counts, **state}
+    absent, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if absent or extra:
+        key, fault = (absent[0], "lacks") if absent else (extra[0], "has the unexpected")
+        raise WeightsError(f"{path.name} is not of {type(network).__name__}: it {fault} {key}")
+    for key, value in state.items():
+        if value.shape != own[key].shape:
+            shapes = f"{tuple(value.shape)}, not {tuple(own[key].shape)}"
+            raise WeightsError(f"{path.name} is not of {type(network).__name__}: {key} is {shapes}")
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise WeightsError(f"{path.name} holds NaN or infinity in {key}; the file is damaged")
+    network.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, strict=True)
+    return network
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str], bf16: bool = True) -> None:

@@ -75,7 +75,7 @@ def cut(faces: Tensor, layout: Layout, chip: Template) -> Tensor:
         (N, 3, chip.size, chip.size); black where the chip reaches beyond the face, as dlib fills it.
 
     Raises:
-        PictureError: not a batch of square RGB pictures.
+        PictureError: not a batch of square RGB pictures, or not finite.
         FaceError: smaller than 64 px.
         UsageError: unknown layout.
     """
@@ -87,12 +87,14 @@ def cut(faces: Tensor, layout: Layout, chip: Template) -> Tensor:
 
 
 def check_faces(faces: Tensor) -> None:
-    """Refuse what is not a batch of square RGB faces of at least 64 px (errors as in :func:`cut`)."""
+    """Refuse what is not a finite batch of square RGB faces of at least 64 px (errors as in :func:`cut`)."""
     shape = tuple(faces.shape)
     if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not faces.is_floating_point():
         raise PictureError(
             f"a recogniser takes aligned faces as floats of shape (N, 3, S, S), not {faces.dtype} {shape}"
         )
+    if not bool(faces.isfinite().all()):
+        raise PictureError("a recogniser was given a face with NaN or infinity in it; what made it has failed")
     if shape[-1] < SMALLEST:
         raise FaceError(f"a face of {shape[-1]} px is too small to recognise; give at least {SMALLEST} px")
 

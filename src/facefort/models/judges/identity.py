@@ -1,8 +1,9 @@
 """Who is in a picture: recognisers that turn an aligned face into an embedding, and distances between embeddings.
 
-``dlib`` is the default: its weights are in the public domain. ``arcface-mbf`` is more accurate, but its weights are for
-non-commercial research only, so nothing takes it unless it is asked for by name. How accurate both are, and where the
-thresholds come from, is measured by ``benchmarks/recogniser_accuracy.py`` and written down in ``docs/recognisers.md``.
+``dlib`` is the default: its weights are in the public domain. ``arcface-mbf`` and ``edgeface`` are more accurate, but
+their weights are for non-commercial research only, so nothing takes them unless they are asked for by name. How accurate
+they are, and where the thresholds come from, is measured by ``benchmarks/recogniser_accuracy.py`` and written down in
+``docs/recognisers.md``.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Recogniser(nn.Module, abc.ABC):
             layout: how: "ffhq" (this project's own crops) or "arcface", either scaled to any S.
 
         Raises:
-            PictureError: not a batch of square RGB pictures.
+            PictureError: not a batch of square RGB pictures, or not finite.
             FaceError: smaller than 64 px.
             UsageError: unknown layout.
         """
@@ -91,6 +92,13 @@ RECOGNISERS.add(
     "facefort.models.judges.mobilefacenet:load",
     weights=("arcface-mobilefacenet",),
     licence="InsightFace non-commercial research",
+    research_only=True,
+)
+RECOGNISERS.add(
+    "edgeface",
+    "facefort.models.judges.edgeface:load",
+    weights=("edgeface",),
+    licence="CC-BY-NC-SA-4.0, non-commercial research",
     research_only=True,
 )
 

@@ -1,7 +1,7 @@
 """Reading what an ONNX file says of a plain chain of layers: its nodes and their stored parameters.
 
 An ONNX file is a protobuf message (onnx/onnx.proto). Only the fields that such a chain needs are read: the graph's
-nodes, with operator and inputs, and its float32 initialisers.
+nodes, with operator and inputs, and its float32 initialisers. Integer ones are sizes and places, no parameters.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GRAPH_NODE, _GRAPH_INITIALISER = 1, 5
 _NODE_INPUT, _NODE_OPERATOR = 1, 4
 _TENSOR_SIZE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 
-_FLOAT32 = 1
+_FLOAT32, _INT64 = 1, 7
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _FIXED_BYTES = {1: 8, 5: 4}  # wire type -> width
 
@@ -41,7 +41,8 @@ def read_nodes(data: bytes) -> list[Node]:
     """
     try:
         graph = _Message(_Message(data).one(_MODEL_GRAPH))
-        stored = dict(_parameter(_Message(part)) for part in graph.parts(_GRAPH_INITIALISER))
+        tensors = [_Message(part) for part in graph.parts(_GRAPH_INITIALISER)]
+        stored = dict(_parameter(tensor) for tensor in tensors if tensor.numbers(_TENSOR_TYPE) != [_INT64])
         return [_node(_Message(part), stored) for part in graph.parts(_GRAPH_NODE)]
     except (ValueError, IndexError) as error:
         raise WeightsError(f"not a whole ONNX model: {error}") from error
