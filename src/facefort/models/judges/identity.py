@@ -1,9 +1,9 @@
 """Who is in a picture: recognisers that turn an aligned face into an embedding, and distances between embeddings.
 
 ``dlib`` is the default: its weights are in the public domain. ``arcface-mbf`` and ``edgeface`` are more accurate, but
-their weights are for non-commercial research only, so nothing takes them unless they are asked for by name. How accurate
-they are, and where the thresholds come from, is measured by ``benchmarks/recogniser_accuracy.py`` and written down in
-``docs/recognisers.md``.
+their weights are for non-commercial research only, so nothing takes them unless they are asked for by name. How
+accurate they are, and where the thresholds come from, is measured by ``benchmarks/recogniser_accuracy.py`` and written
+down in ``docs/recognisers.md``.
 """
 
 from __future__ import annotations
