@@ -138,8 +138,8 @@ class Scorer:
 def _checked(metric: Metric, value: float) -> float | str:
     if math.isnan(value):
         return f"{metric.name} is NaN"
-    if math.isinf(value) and value not in metric.range:
-        return f"{metric.name} is {value}"
+    if value == -math.inf:
+        return f"{metric.name} is -inf"
     return value
 
 
