@@ -34,7 +34,7 @@ def picture() -> Callable[..., np.ndarray]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write() -> Callable[[Path, np.ndarray], Path]:
     def put(path: Path, pixels: np.ndarray) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

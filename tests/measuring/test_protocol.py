@@ -44,8 +44,9 @@ def test_corrected_and_plain_psnr_are_never_mixed():
     assert "psnr-rgb" in protocol("restoreformer").metrics
 
 
-@pytest.fixture
-def faces512(tmp_path, picture, write):
+@pytest.fixture(scope="module")
+def faces512(tmp_path_factory, picture, write):
+    tmp_path = tmp_path_factory.mktemp("faces")
     for i in range(2):
         write(tmp_path / "r" / f"{i}.png", picture(i, 512, 512))
         write(tmp_path / "t" / f"{i}.png", picture(i, 512, 512, noise=0.05))

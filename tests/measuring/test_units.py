@@ -105,14 +105,16 @@ def restored(tmp_path):
             folder.add("face", f"p.jpg#{index}", values)
         folder.add("face", "q.jpg#0", {"photo": "q.jpg", "index": 0}, status="failed", reason="gave NaN")
         folder.add("skipped", "q.jpg#1", {"photo": "q.jpg", "index": 1})
-        folder.add("photo", "p.jpg", {"faces": 2})
-        folder.add("photo", "q.jpg", {"faces": 2}, status="failed", reason="1 of 2 faces failed")
+        folder.add("photo", "p.jpg", {"faces": 2, "output": "restored_imgs/p_new.jpg"})
+        values = {"faces": 2, "output": "restored_imgs/q_new.jpg"}
+        folder.add("photo", "q.jpg", values, status="failed", reason="1 of 2 faces failed")
         folder.add("photo", "z.jpg", {"faces": 0}, status="failed", reason="z.jpg is empty")
     return out
 
 
-def test_a_restore_run_counts_what_it_did_not_restore(restored):
-    units, notes = find_units(MeasureSettings(test=str(restored)))
+@pytest.mark.parametrize("part", ["", "restored_faces"])
+def test_a_restore_run_counts_what_it_did_not_restore(restored, part):
+    units, notes = find_units(MeasureSettings(test=str(restored / part)))
     assert {unit.name: unit.problem for unit in units} == {
         "p_00": "",
         "p_01": "",
@@ -120,7 +122,22 @@ def test_a_restore_run_counts_what_it_did_not_restore(restored):
         "z": "not restored: z.jpg is empty",
     }
     assert units[0].test == restored / "restored_faces" / "p_00_new.png"
-    assert "restored_faces of the restore run" in notes[0]
+    assert part or "restored_faces of the restore run" in notes[0]
+
+
+def test_the_photos_of_a_restore_run(restored):
+    units, _ = find_units(MeasureSettings(test=str(restored / "restored_imgs")))
+    assert {unit.name: unit.problem or unit.test.name for unit in units} == {
+        "p": "p_new.jpg",
+        "q": "q_new.jpg",
+        "z": "not restored: z.jpg is empty",
+    }
+
+
+def test_two_files_are_a_pair_whatever_their_names(tmp_path):
+    left, right = touch(tmp_path / "t", "a.png"), touch(tmp_path / "r", "b.png")
+    units, _ = find_units(MeasureSettings(test=f"{left}/a.png", reference=f"{right}/b.png"))
+    assert named(units) == {"a": ("a.png", "b.png")}
 
 
 def test_a_restore_run_pairs_with_photos_by_the_pair_suffix(restored, tmp_path):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facefort.errors import UsageError
 from facefort.measuring.settings import MeasureSettings
 from facefort.pictures.folders import expand, natural_key
 from facefort.restoring import labels
-from facefort.restoring.results import RESTORED
+from facefort.restoring.results import PHOTOS, RESTORED
 from facefort.restoring.tables import FACE, PHOTO
 from facefort.runs import RunFolder
 from facefort.runs.folder import INFO
@@ -45,7 +45,9 @@ def find_units(settings: MeasureSettings) -> tuple[list[Unit], list[str]]:
     notes: list[str] = []
     tests = _tests(settings, notes)
     units = tests
-    if settings.reference:
+    if settings.reference and Path(settings.test).is_file() and Path(settings.reference).is_file():
+        units = [replace(tests[0], reference=Path(settings.reference))]  # two files are a pair, whatever their names
+    elif settings.reference:
         references = _by_name(expand([settings.reference]), settings.reference_suffix)
         units = _paired(tests, references, settings)
     units = sorted(units, key=lambda unit: natural_key(Path(unit.name)))
@@ -83,8 +85,10 @@ def _tests(settings: MeasureSettings, notes: list[str]) -> list[Unit]:
     if not settings.test:
         raise UsageError("name the pictures to measure: facefort measure FOLDER")
     if _is_restore_run(place):
-        notes.append(f"{RESTORED} of the restore run; for whole photos name its restored_imgs")
-        return _of_run(place, settings)
+        notes.append(f"{RESTORED} of the restore run; for whole photos name its {PHOTOS}")
+        return _of_run(place, RESTORED, settings)
+    if place.name in (RESTORED, PHOTOS) and _is_restore_run(place.parent):
+        return _of_run(place.parent, place.name, settings)
     found = _by_name(expand([settings.test]), settings.pair_suffix)
     return [Unit(name, path) for name, path in found.items()]
 
@@ -96,20 +100,29 @@ def _is_restore_run(place: Path) -> bool:
         return False
 
 
-def _of_run(place: Path, settings: MeasureSettings) -> list[Unit]:
-    """The faces of a restore run: those restored, and a failed unit for each face and photo that was not."""
+def _of_run(place: Path, kind: str, settings: MeasureSettings) -> list[Unit]:
+    """What a restore run wrote of faces or photos, and a failed unit for each face or photo that is not there."""
     run = RunFolder.read(place)
     found: dict[str, Unit] = {}
-    for unit in _run_units(run, settings.pair_suffix):
+    for unit in _faces(run, settings.pair_suffix) if kind == RESTORED else _photos(run, settings.pair_suffix):
         if unit.name in found:
             raise UsageError(f"two pictures of {place} are called {unit.name} without their endings; narrow them down")
         found[unit.name] = unit
     if not found:
-        raise UsageError(f"{place} holds no restored face; was the restore run finished?")
+        raise UsageError(f"{place / kind} holds no picture; was the restore run finished?")
     return list(found.values())
 
 
-def _run_units(run: RunFolder, pair_suffix: str) -> Iterator[Unit]:
+def _photos(run: RunFolder, pair_suffix: str) -> Iterator[Unit]:
+    for row in run.rows(PHOTO):
+        name = labels.stem(row.unit).removesuffix(pair_suffix)
+        if "output" in row.values:
+            yield Unit(name, run.path / row.values["output"])
+        else:
+            yield Unit(name, None, problem=f"not restored: {row.reason}")
+
+
+def _faces(run: RunFolder, pair_suffix: str) -> Iterator[Unit]:
     """Named as the faces that went in, whatever --suffix the restored ones were given."""
     for row in run.rows():
         if row.cell == FACE:

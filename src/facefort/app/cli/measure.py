@@ -79,6 +79,8 @@ def measure(
         click.echo(f"Page: {write_page(run_folder)}", err=True)
     _tell(found)
     if found.empty:
+        if out is not None or form == "json":
+            _write(out, render_measurement(found, form))
         click.echo(f"facefort: nothing could be measured; {_first_reason(found)}", err=True)
         return EXIT_USAGE
     _write(out, render_measurement(found, form))
