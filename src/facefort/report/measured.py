@@ -45,7 +45,8 @@ def to_markdown(measurement: Measurement) -> str:
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
     table = [pipes([_padded(cell, width, i) for i, (cell, width) in enumerate(zip(line, widths, strict=True))])
              for line in (lines[0], rule, *lines[1:])]  # fmt: skip
-    said = [f"- {escape_markdown(text)}" for text in remarks(measurement)]
+    # Commands and file names in them are to be copied: only what could become HTML is escaped.
+    said = ["- " + " ".join(text.split()).replace("<", "\\<") for text in remarks(measurement)]
     return "\n".join([f"**{escape_markdown(title(measurement))}**", "", *table, "", *said, *([""] if said else [])])
 
 
