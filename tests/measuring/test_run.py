@@ -298,6 +298,22 @@ def test_a_run_folder_refuses_pictures_that_have_gone(folders, tmp_path):
     assert len(run(settings, tmp_path / "run", resume=False).rows) == 4
 
 
+def test_weights_fetched_afterwards_are_measured_by_the_same_command(folders, tmp_path, toy, counted, monkeypatch):
+    from facefort.measuring import plan
+
+    toy("late", lambda pictures, _: pictures.amax((1, 2, 3)), weights=("niqe-pristine",))
+    settings = MeasureSettings(test=str(folders[0]), metrics=("counted", "late"))
+    with monkeypatch.context() as without:
+        without.setattr(plan.assets, "missing", list)
+        assert list(run(settings, tmp_path / "run").unmeasured) == ["late"]
+        assert list(store.read(tmp_path / "run").unmeasured) == ["late"]
+    monkeypatch.setattr(plan.assets, "missing", lambda names: [])
+    found = run(settings, tmp_path / "run")
+    assert found.complete
+    assert found["late"].n == 5
+    assert store.read(tmp_path / "run").unmeasured == {}
+
+
 def test_an_interrupted_run_keeps_its_rows(folders, tmp_path, toy, counted):
     def stop(done, total):
         if done >= 2:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from facefort import assets
+from facefort.measuring.plan import is_known
 from facefort.measuring.protocol import Protocol, protocols
 from facefort.metrics.metric import METRICS, Metric
 from facefort.metrics.sets import SET_METRICS, SetMetric
@@ -61,7 +62,7 @@ def protocol_rows() -> list[dict[str, Any]]:
 
 def lacking(rule: Protocol) -> list[str]:
     """The protocol's metrics that are not among facefort's."""
-    return [name for name in rule.metrics if name not in METRICS and name not in SET_METRICS]
+    return [name for name in rule.metrics if not is_known(name)]
 
 
 def _end(value: float) -> float | str:

@@ -56,15 +56,17 @@ class Plan:
 
     @property
     def weights(self) -> dict[str, str]:
-        """Hex SHA-256 of every pretrained file that the metrics need, by name."""
-        names = sorted({name for one in self.metrics for name in facts(one.name).get("weights", ())})
+        """Hex SHA-256 of every pretrained file that the metrics need, by name; fetched or not, it is the same file."""
+        asked = [*(one.name for one in self.metrics), *(name for name in self.unmeasured if is_known(name))]
+        names = sorted({name for one in asked for name in facts(one).get("weights", ())})
         found = {
             f"{name}/{member.file}": member.sha256
             for name in names
             if name in assets.ASSETS
             for member in assets.ASSETS[name].members
         }
-        return found | {name: sha256_file(assets.path(name)) for name in names if name not in assets.ASSETS}
+        brought = [name for name in names if name not in assets.ASSETS and assets.is_present(name)]
+        return found | {name: sha256_file(assets.path(name)) for name in brought}
 
 
 def make_plan(settings: MeasureSettings) -> Plan:
@@ -123,6 +125,11 @@ def entry(name: str) -> Entry:
     raise UnknownNameError("metric", name, [*METRICS.names(), *SET_METRICS.names()])
 
 
+def is_known(name: str) -> bool:
+    """Whether a metric of pictures or of sets has that name."""
+    return name in METRICS or name in SET_METRICS
+
+
 def needs_reference(name: str) -> bool:
     """Whether a metric of pictures compares with a second one."""
     return bool(facts(name).get("needs_reference", False))
@@ -155,7 +162,7 @@ def _matching(text: str) -> Iterator[tuple[str, bool]]:
 def _obstacle(name: str, settings: MeasureSettings, rule: Protocol | None) -> str:
     """Why a metric cannot be measured; empty where it can."""
     piece = rule.piece(name) if rule else ""
-    if name not in METRICS and name not in SET_METRICS:
+    if not is_known(name):
         return piece or "not among facefort's metrics"
     absent = assets.missing(facts(name).get("weights", ()))
     if absent:

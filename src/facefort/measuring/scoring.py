@@ -112,7 +112,7 @@ class Scorer:
         found = metric(tests, references, faces_known=True)  # they were looked for, or the user wants no check
         if tuple(found.shape) != (len(batch),):
             raise TypeError(f"{len(batch)} pictures gave numbers of shape {tuple(found.shape)}")
-        numbers: list[float] = found.double().tolist()
+        numbers: list[float] = found.cpu().double().tolist()
         return numbers
 
     def _tensor(self, pictures: Iterable[Levels | None]) -> Tensor:
