@@ -73,3 +73,17 @@ def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, message:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*none\.yaml"):
         config.load(Settings, tmp_path / "none.yaml")
+
+
+@dataclass(frozen=True)
+class Stages:
+    stages: tuple[Inner, ...] = field(default=(), metadata={"help": "several tables"})
+
+
+def test_tables_in_a_list_are_checked_and_completed_too() -> None:
+    settings = config.validate(Stages, {"stages": [{}, {"weight": 2}]})
+    assert config.to_plain(settings) == {"stages": ({"weight": 1.0}, {"weight": 2.0})}
+    with pytest.raises(ConfigError, match="stages: unknown key 'wight'; did you mean weight"):
+        config.validate(Stages, {"stages": [{"wight": 2}]})
+    with pytest.raises(ConfigError, match="stages: weight must be at least 0, not -1"):
+        config.validate(Stages, {"stages": [{"weight": -1}]})

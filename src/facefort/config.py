@@ -86,8 +86,13 @@ def validate(cls: type[S], values: Mapping[str, Any], origin: str = "settings") 
 def _complete(settings: S) -> S:
     """The same settings with every field set in the object: msgspec leaves plain defaults to the class."""
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
-    parts = {key: _complete(value) if dataclasses.is_dataclass(value) else value for key, value in values.items()}
-    return type(settings)(**parts)
+    return type(settings)(**{key: _completed(value) for key, value in values.items()})
+
+
+def _completed(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, tuple):
+        return tuple(_completed(item) for item in value)
+    return _complete(value) if dataclasses.is_dataclass(value) else value
 
 
 def _check_keys(cls: type[Any], values: Mapping[str, Any], origin: str) -> None:
@@ -95,8 +100,11 @@ def _check_keys(cls: type[Any], values: Mapping[str, Any], origin: str) -> None:
     for key, value in values.items():
         if key not in hints:
             raise ConfigError(f"{origin}: unknown key '{key}'{suggest(str(key), hints)}")
-        if dataclasses.is_dataclass(hints[key]) and isinstance(value, Mapping):
-            _check_keys(typing.cast(type[Any], hints[key]), value, f"{origin}: {key}")
+        # The table itself, or what a tuple of tables holds.
+        kinds = [kind for kind in (hints[key], *typing.get_args(hints[key])) if dataclasses.is_dataclass(kind)]
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if kinds and isinstance(item, Mapping):
+                _check_keys(typing.cast(type[Any], kinds[0]), item, f"{origin}: {key}")
 
 
 def _check_values(settings: Any, origin: str) -> None:  # noqa: ANN401
@@ -107,6 +115,8 @@ def _check_values(settings: Any, origin: str) -> None:  # noqa: ANN401
             continue
         choices, low, high = (field.metadata.get(k) for k in ("choices", "low", "high"))
         for item in value if isinstance(value, tuple | list) else (value,):
+            if dataclasses.is_dataclass(item):
+                _check_values(item, f"{origin}: {field.name}")
             if choices and item is not None and item not in choices:
                 raise ConfigError(f"{origin}: {field.name} cannot be '{item}'{suggest(str(item), choices)}")
             if isinstance(item, int | float) and not isinstance(item, bool):

@@ -6,7 +6,7 @@ import pytest
 from facefort.errors import UnknownNameError
 from facefort.faces.align import template
 from facefort.faces.landmarks import five_points, mesh
-from facefort.faces.regions import REGIONS, region_masks
+from facefort.faces.regions import PARTS, REGIONS, part_labels, region_masks
 
 pytestmark = pytest.mark.weights("facemesh")
 
@@ -63,3 +63,17 @@ def test_the_same_crop_gives_the_same_masks(portraits: list[np.ndarray]) -> None
 def test_an_unknown_region() -> None:
     with pytest.raises(UnknownNameError, match="unknown region 'eye'; did you mean eyes"):
         region_masks(np.zeros((128, 128, 3), np.float32), ("eye",))
+
+
+def test_part_labels_tell_left_from_right_and_lip_from_mouth(portraits: list[np.ndarray]) -> None:
+    labels = part_labels(portraits[0])
+    assert labels.dtype == np.uint8
+    points = template(256).astype(int)
+    assert PARTS[labels[points[0, 1], points[0, 0]]] == "l_eye"
+    assert PARTS[labels[points[1, 1], points[1, 0]]] == "r_eye"
+    middle = {
+        name: np.argwhere(labels == PARTS.index(name)).mean(0) for name in PARTS if (labels == PARTS.index(name)).any()
+    }
+    assert middle["u_lip"][0] < middle["l_lip"][0]
+    assert middle["l_brow"][1] < middle["nose"][1] < middle["r_brow"][1]
+    assert middle["hair"][0] < middle["skin"][0]

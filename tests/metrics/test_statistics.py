@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from facefort.errors import ModelError, UsageError
-from facefort.metrics.statistics import mean_ci
+from facefort.metrics.statistics import average_cells, mean_ci, wilson
 
 
 def test_the_interval_of_normal_scores_is_that_of_theory() -> None:
@@ -59,3 +60,42 @@ def test_nothing_to_average_is_a_wrong_call() -> None:
         mean_ci([])
     with pytest.raises(UsageError, match="confidence"):
         mean_ci([1.0, 2.0], confidence=95)
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    # Newcombe (1998), Statistics in Medicine 17, table I, method 3.
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_as_published(hits: int, n: int, low: float, high: float) -> None:
+    found = wilson(hits, n)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=6e-5)
+    assert (found.share, found.hits, found.n) == (hits / n, hits, n)
+
+
+def test_wilson_is_scipys() -> None:
+    for hits, n in ((3, 7), (180, 180), (1711, 1711), (1, 407)):
+        theirs = binomtest(hits, n).proportion_ci(0.9, "wilson")
+        ours = wilson(hits, n, confidence=0.9)
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_a_share_of_nothing_is_refused_and_says_what_was_left_out() -> None:
+    assert wilson(1, 2, left_out=3).left_out == 3
+    with pytest.raises(UsageError, match="all 4 were left out"):
+        wilson(0, 0, left_out=4)
+    with pytest.raises(UsageError, match="no share"):
+        wilson(3, 2)
+
+
+def test_averages_of_cells() -> None:
+    found = average_cells([10.0, 20.0, 60.0], [1, 1, 8])
+    assert found == (30.0, 51.0, 3, 10, 0)
+    assert average_cells([10.0, math.inf], [1, 5]) == (10.0, 10.0, 1, 1, 1)
+    assert average_cells([math.inf], [5]) == (math.inf, math.inf, 0, 0, 1)
+    with pytest.raises(ModelError, match="1 of 2 cells are NaN"):
+        average_cells([1.0, math.nan], [1, 1])
+    with pytest.raises(UsageError, match="one count per cell"):
+        average_cells([1.0], [1, 2])
+    with pytest.raises(UsageError, match="no pictures"):
+        average_cells([1.0], [0])

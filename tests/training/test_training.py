@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from facefort import config
-from facefort.errors import TrainingError
+from facefort.errors import ConfigError, TrainingError
 from facefort.models import build, load
+from facefort.training.critics import Critic
 from facefort.training.data import Batches, FaceBank, prefetched
 from facefort.training.export import export_weights
 from facefort.training.loop import Trainer, Watch
-from facefort.training.recipe import Recipe
+from facefort.training.recipe import CriticSettings, Recipe
 from facefort.training.run import _beginning
 
 TINY = {"out_size": 32, "num_style_feat": 8, "num_mlp": 0, "narrow": 0.03125, "channel_multiplier": 1}
@@ -85,6 +86,73 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(faces: Path, tmp_p
     assert 0 < second.state.step <= 5
     second.run()
     assert_equal(weights(straight), weights(second))
+
+
+CRITICS = [
+    {"width": 4, "layers": 2, "matching": 0.1, "r1": 1.0, "r1_every": 2, "adaptive": True},
+    {"where": "mouth", "kind": "multiscale", "loss": "softplus", "width": 4, "layers": 1, "style": 1.0, "start": 3},
+]
+
+
+def test_critics_are_resumed_to_the_bit_too(faces: Path, tmp_path: Path) -> None:
+    settings = recipe(faces, critics=CRITICS, steps=6, save_minutes=0)
+    straight = trainer(settings, tmp_path / "a")
+    seen: list[dict[str, float]] = []
+    straight.run(Watch(on_step=lambda now: seen.append(now.losses)))
+    assert {"gan.face", "matching.face", "critic.face"} <= seen[0].keys()
+    assert "gan.mouth" not in seen[2]
+    assert {"gan.mouth", "style.mouth", "critic.mouth"} <= seen[3].keys()
+
+    class StopHereError(Exception):
+        pass
+
+    def stop(progress: object) -> None:
+        if getattr(progress, "step", 0) == 5:
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        trainer(settings, tmp_path / "b").run(Watch(on_step=stop))
+    second = trainer(settings, tmp_path / "b")
+    assert second.state.step >= 4
+    second.run()
+    assert_equal(weights(straight), weights(second))
+
+
+def test_a_batch_in_parts_is_the_same_batch(faces: Path, tmp_path: Path) -> None:
+    whole = trainer(recipe(faces, steps=3, clip=1e9), tmp_path / "a")
+    parts = trainer(recipe(faces, steps=3, clip=1e9, accumulate=2), tmp_path / "b")
+    whole.run(), parts.run()
+    for (name, a), b in zip(weights(whole).items(), weights(parts).values(), strict=True):
+        assert torch.allclose(a, b, atol=2e-4), name
+
+
+def test_frozen_parts_stay_as_they_were(faces: Path, tmp_path: Path) -> None:
+    model = trainer(recipe(faces, steps=3, frozen=["stylegan_decoder."]), tmp_path)
+    before = {name: value.clone() for name, value in model.state.network.named_parameters()}
+    model.run()
+    for name, value in model.state.network.named_parameters():
+        if name.startswith("stylegan_decoder."):
+            assert torch.equal(value, before[name])
+    assert not torch.equal(model.state.network.conv_body_first.weight, before["conv_body_first.weight"])
+
+
+def test_a_loss_that_the_method_lacks_is_named(faces: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no loss 'codebook'"):
+        trainer(recipe(faces, losses=[{"lpips": 0, "own": {"codebook": 1}}]), tmp_path).run()
+
+
+def test_a_critic_learns_to_tell_drawn_from_clean() -> None:
+    torch.manual_seed(0)
+    critic = Critic(config.validate(CriticSettings, {"width": 8, "layers": 2, "rate": 2e-3}), "cpu")
+    clean = torch.rand(8, 3, 32, 32)
+    drawn = torch.nn.functional.avg_pool2d(clean, 3, 1, 1)
+    first = critic.loss(drawn, clean, 0).item()
+    for step in range(60):
+        critic.optimiser.zero_grad()
+        loss = critic.loss(drawn, clean, step)
+        loss.backward()
+        critic.optimiser.step()
+    assert loss.item() < 0.5 * first
 
 
 def test_training_makes_it_better(faces: Path, tmp_path: Path) -> None:

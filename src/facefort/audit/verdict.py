@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facefort.audit.measure import INPUT, INPUT_IDENTITY
 from facefort.audit.plan import CONTROL, QUALITY
+from facefort.metrics.security.consistency import CAP_DB, robustness_area
 from facefort.metrics.statistics import Interval, mean_ci
 from facefort.models.judges.dlib_resnet import DlibResNet
 from facefort.runs import Row, RunFolder
@@ -20,8 +20,6 @@ Severity = Literal["good", "note", "warning", "bad"]
 
 BROKEN_DB = 20.0
 """Mean psnr-cc below which the restorations of the clean and of the attacked input are different pictures."""
-CAP_DB = 60.0
-"""psnr-cc counts up to this: above, the root mean square difference is below a quarter of an 8-bit level."""
 SMALL, LARGE = 2 / 255, 8 / 255
 """Budgets up to which a change is hard to see, and from which it is easy to see."""
 MASKED_DB = 1.0
@@ -186,10 +184,7 @@ def _area(curve: Curve) -> Finding | None:
     whole = set.intersection(*(set(by_eps[eps]) for eps in budgets))
     if not whole:
         return None
-    axis = np.array([0.0, *budgets])
-    areas = [
-        _mean_height(np.array([CAP_DB, *_capped(by_eps[eps][face] for eps in budgets)]), axis) for face in sorted(whole)
-    ]
+    areas = [robustness_area({eps: by_eps[eps][face] for eps in budgets}, CAP_DB) for face in sorted(whole)]
     mean = mean_ci(areas)
     detail = (
         f"The area under psnr-cc from 0 to {curve.texts[budgets[-1]]}, capped at {CAP_DB:g} dB and divided by the "
@@ -223,11 +218,6 @@ def _failures(run: RunFolder) -> Finding | None:
     reason = next(row.reason for row in run.rows() if row.status == "failed")
     detail = f"{counts['failed']} of {counts['failed'] + counts['done']} measurements failed; the first: {reason}"
     return Finding("Some measurements failed", detail, "bad")
-
-
-def _mean_height(heights: NDArray[np.float64], axis: NDArray[np.float64]) -> float:
-    """Area under a polyline by the trapezoidal rule, divided by the axis's length."""
-    return float(np.sum(np.diff(axis) * (heights[1:] + heights[:-1]) / 2) / (axis[-1] - axis[0]))
 
 
 def _severity(eps: float) -> Severity:

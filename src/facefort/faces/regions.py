@@ -58,6 +58,54 @@ def region_masks(crop: np.ndarray, names: Sequence[str] = REGIONS) -> dict[str, 
     return {name: masks[name] for name in names}
 
 
+PARTS = ("background", "skin", "nose", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip", "hair")
+"""Classes of :func:`part_labels`; left and right as seen in the picture."""
+
+_LABELLED: dict[str, tuple[tuple[int, ...], str]] = {
+    "nose": (mesh.NOSE, "nose"),
+    "l_brow": (mesh.LEFT_BROW, "brows"),
+    "r_brow": (mesh.RIGHT_BROW, "brows"),
+    "l_eye": (mesh.LEFT_EYE, "eyes"),
+    "r_eye": (mesh.RIGHT_EYE, "eyes"),
+    "mouth": (mesh.LIPS, "nose"),
+    "u_lip": (mesh.UPPER_LIP, "nose"),
+    "l_lip": (mesh.LOWER_LIP, "nose"),
+}
+
+
+def part_labels(crop: np.ndarray) -> np.ndarray:
+    """The facial part that each pixel of an aligned face shows, as a parser is taught it.
+
+    Args:
+        crop: (S, S, 3) float RGB in [0, 1], one face aligned to the FFHQ template.
+
+    Returns:
+        (S, S) uint8, numbers of :data:`PARTS`.
+
+    Raises:
+        WeightsError: the asset "facemesh" has not been fetched.
+    """
+    points = mesh.mesh(crop)
+    face = _filled(points, (mesh.OVAL,), crop.shape[0], 0.0) > 0
+    labels = np.zeros(crop.shape[:2], np.uint8)
+    labels[face | _forehead(points, crop.shape[0])] = PARTS.index("skin")
+    labels[(_hair(crop, points) > 0) & ~face] = PARTS.index("hair")
+    for name, (polygon, growth) in _LABELLED.items():
+        labels[_filled(points, (polygon,), crop.shape[0], _GROWTH[growth]) > 0] = PARTS.index(name)
+    return labels
+
+
+def _forehead(points: np.ndarray, size: int) -> np.ndarray:
+    """Where skin can be above the mesh, which ends below the hairline: the upper half of an ellipse."""
+    oval = points[list(mesh.OVAL)]
+    (left, top), (right, bottom) = oval.min(0), oval.max(0)
+    mask = np.zeros((size, size), np.uint8)
+    centre = (float((left + right) / 2), float(top + 0.35 * (bottom - top)))
+    cv2.ellipse(mask, (centre, (float(0.96 * (right - left)), float(1.1 * (bottom - top))), 0.0), 1, -1)
+    mask[round(centre[1]) :] = 0
+    return mask > 0
+
+
 def _filled(points: np.ndarray, polygons: Sequence[Sequence[int]], size: int, growth: float) -> np.ndarray:
     mask = np.zeros((size, size), np.uint8)
     for polygon in polygons:

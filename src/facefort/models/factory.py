@@ -9,15 +9,17 @@ from torch import Tensor, nn
 
 from facefort.errors import ModelError, UnknownNameError, UsageError, WeightsError
 from facefort.models import zoo
+from facefort.models.parts import PARTS
 from facefort.models.restorer import Origin, Restorer
 from facefort.models.restorers import RESTORERS
 from facefort.models.spec import Architecture, Options
 from facefort.models.weights import Checkpoint, read_checkpoint
+from facefort.registry import Registry
 
 
 def build(name: str, preset: str = "official", **overrides: Any) -> Restorer:  # noqa: ANN401
     """See :func:`facefort.models.build`."""
-    architecture = RESTORERS.get(name)
+    architecture = PARTS.get(name) if name in PARTS else RESTORERS.get(name)
     if preset not in architecture.presets:
         raise UnknownNameError(f"preset of {name}", preset, architecture.presets)
     options = {**architecture.presets[preset], **overrides}
@@ -35,22 +37,55 @@ def load(source: str | Path) -> Restorer:
     raise UnknownNameError("model", str(source), zoo.names())
 
 
-def _fitted(checkpoint: Checkpoint, name: str, card: dict[str, Any]) -> Restorer:
+def load_part(source: str | Path) -> Restorer:
+    """A trained network that restorers are made with or learn from (a parser, a codebook), or a restorer.
+
+    Args:
+        source: a name of the zoo, of its parts, or the path of a checkpoint.
+
+    Raises:
+        WeightsError: no such file or name, damaged, or of no known architecture.
+    """
+    if str(source) in zoo.part_names():
+        entry = zoo.find_part(str(source))
+        return _fitted(read_checkpoint(entry.weights), entry.name, entry.card, PARTS)
+    if str(source) in zoo.names():
+        return load(source)
+    path = Path(source)
+    if not path.exists():
+        raise UnknownNameError("part", str(source), [*zoo.part_names(), *zoo.names()])
+    checkpoint = read_checkpoint(path)
+    is_part = any(PARTS.get(entry.name).detect(checkpoint.state) is not None for entry in PARTS)
+    return _fitted(checkpoint, path.stem, {}, PARTS if is_part else RESTORERS)
+
+
+def _fitted(
+    checkpoint: Checkpoint, name: str, card: dict[str, Any], among: Registry[Architecture] = RESTORERS
+) -> Restorer:
     """Find the architecture from the keys, build it and load the weights, every one of them."""
-    for entry in RESTORERS:
-        architecture = RESTORERS.get(entry.name)
+    for entry in among:
+        architecture = among.get(entry.name)
         options = architecture.detect(checkpoint.state)
         if options is not None:
             break
     else:
-        some = ", ".join(list(checkpoint.state)[:3])
-        raise WeightsError(
-            f"{checkpoint.file} is of no known restorer (its keys begin with {some}); known: "
-            f"{', '.join(RESTORERS.names())}"
-        )
+        raise WeightsError(f"{checkpoint.file} is {_explained(checkpoint.state)}")
     network = _network(architecture, options)
     _load_strictly(network, checkpoint.state, f"{checkpoint.file} ({architecture.title})")
     return Restorer(network, architecture, options, Origin(name, checkpoint.sha256, card)).eval().requires_grad_(False)
+
+
+def _explained(state: dict[str, Tensor]) -> str:
+    """What a state dict is that no restorer recognises, and what to give instead."""
+    if PARTS.get("parsenet").detect(state) is not None:
+        return "a face parser (ParseNet): it tells parts apart and restores nothing; restorers that need one contain it"
+    for entry in RESTORERS:
+        architecture = RESTORERS.get(entry.name)
+        what = architecture.explain(state) if architecture.explain else None
+        if what:
+            return f"{what}; give a checkpoint of {architecture.title} itself"
+    some = ", ".join(list(state)[:3])
+    return f"of no known restorer (its keys begin with {some}); known: {', '.join(RESTORERS.names())}"
 
 
 def _network(architecture: Architecture, options: Options) -> nn.Module:

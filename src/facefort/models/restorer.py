@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from facefort.errors import ModelError
-from facefort.models.spec import Architecture, Options
+from facefort.models.spec import Architecture, Options, TrainingPass
 from facefort.runtime import Runtime
 
 
@@ -71,27 +70,28 @@ class Restorer(nn.Module):
             raise ModelError(
                 f"{self.name} takes faces of shape (N, 3, {self.size}, {self.size}), not {tuple(faces.shape)}"
             )
-        run = self.architecture.run
-        restored = self._call(faces, lambda network, signal: [run(network, signal)])[0]
+        low, high = self.architecture.low, self.architecture.high
+        with self.runtime.autocast():
+            restored = self.architecture.run(self.network, self._signal(faces))
         if restored.shape != faces.shape:
             raise ModelError(f"{self.name} returned {tuple(restored.shape)} for {tuple(faces.shape)}")
-        return restored
+        return (restored.float() - low) / (high - low)
 
-    def with_pyramid(self, faces: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Restored faces and the network's auxiliary pictures from small to large, empty where it has none."""
-        run = self.architecture.run_pyramid
-        if run is None:
-            return self(faces), []
-        restored, *pyramid = self._call(faces, run)
-        return restored, pyramid
-
-    def _call(self, faces: Tensor, run: Callable[[nn.Module, Tensor], list[Tensor]]) -> list[Tensor]:
-        """Run the network on [0, 1] pictures and bring what it returns back to [0, 1]."""
+    def training_pass(self, faces: Tensor, clean: Tensor, teacher: nn.Module | None = None) -> TrainingPass:
+        """The pass of training on (N, 3, S, S) and (N, 3, S, S) in [0, 1]; pictures come back in [0, 1], unclamped."""
+        train = self.architecture.train
+        if train is None:
+            return TrainingPass(self(faces))
         low, high = self.architecture.low, self.architecture.high
-        signal = (faces * (high - low) + low).contiguous(memory_format=torch.channels_last)
         with self.runtime.autocast():
-            pictures = run(self.network, signal)
-        return [(picture.float() - low) / (high - low) for picture in pictures]
+            done = train(self.network, self._signal(faces), self._signal(clean), teacher)
+        restored, *pyramid = [(picture.float() - low) / (high - low) for picture in (done.restored, *done.pyramid)]
+        return replace(done, restored=restored, pyramid=pyramid)
+
+    def _signal(self, faces: Tensor) -> Tensor:
+        """Pictures in [0, 1] in the network's own range."""
+        low, high = self.architecture.low, self.architecture.high
+        return (faces * (high - low) + low).contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def restore(self, faces: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facefort.errors import FacefortError, TrainingError
+from facefort.faces.regions import part_labels
+from facefort.files import atomic
 from facefort.pictures.degrade import degrade
 from facefort.pictures.folders import expand
 from facefort.pictures.photo import Photo
@@ -86,10 +88,14 @@ class Batches:
             degraded.append(self._degraded(face, ticket))
         return torch.cat(clean), torch.cat(degraded)
 
-    def _face(self, ticket: int) -> Tensor:
+    def _place(self, ticket: int) -> int:
+        """Number in the bank of the face that a ticket draws: every face once an epoch."""
         epoch, place = divmod(ticket, len(self.bank))
         order = torch.randperm(len(self.bank), generator=generator("order", self.seed, epoch))
-        picture = from_bytes(self.bank.pictures[int(order[place])][None])
+        return int(order[place])
+
+    def _face(self, ticket: int) -> Tensor:
+        picture = from_bytes(self.bank.pictures[self._place(ticket)][None])
         numbers = generator("augment", self.seed, ticket)
         if self.settings.flip and torch.rand(1, generator=numbers).item() < 0.5:
             picture = picture.flip(3)
@@ -107,6 +113,61 @@ class Batches:
         presets = self.settings.presets
         preset = presets[int(torch.randint(len(presets), (1,), generator=numbers))]
         return degrade(face, preset, seed=self.seed, names=[f"train-{ticket}"]).pictures
+
+
+class LabelledBatches(Batches):
+    """Batches for a parser: in place of the clean faces the part that each pixel shows, (B, 1, S, S) class numbers.
+
+    The labels are drawn once, from the landmarks of the undegraded faces, and kept in the run folder.
+
+    Args:
+        cache: file that keeps the labels of the bank's faces.
+        mirrored: for each class the number of its mirror image.
+    """
+
+    def __init__(self, base: Batches, cache: Path, mirrored: Sequence[int]) -> None:
+        super().__init__(base.bank, base.settings, base.seed, base.batch, base.rank, base.world)
+        self.labels = _labels(base.bank, cache)
+        self.mirrored = torch.tensor(mirrored, dtype=torch.uint8)
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        cv2.setNumThreads(1)
+        labels, degraded = [], []
+        for slot in range(self.rank, self.batch, self.world):
+            ticket = step * self.batch + slot
+            labels.append(self._labels_of(ticket))
+            degraded.append(self._degraded(self._face(ticket), ticket))
+        return torch.cat(labels), torch.cat(degraded)
+
+    def _labels_of(self, ticket: int) -> Tensor:
+        """The labels of a face, flipped and moved as the face itself is."""
+        labels = torch.from_numpy(self.labels[self._place(ticket)])[None, None]
+        numbers = generator("augment", self.seed, ticket)
+        if self.settings.flip and torch.rand(1, generator=numbers).item() < 0.5:
+            labels = self.mirrored[labels.long()].flip(3)
+        signal = labels.float()
+        if self.settings.jitter:
+            signal = _moved(signal, self.settings.jitter, numbers, mode="nearest")
+        return signal[:, :, ::2, ::2]
+
+
+def _labels(bank: FaceBank, cache: Path) -> np.ndarray:
+    """Labels (N, 2S, 2S) of the bank's faces, from the cache where it holds as many."""
+    if cache.exists():
+        kept = np.load(cache, allow_pickle=False)
+        if kept.shape == bank.pictures.shape[:3]:
+            return kept
+    cv2.setNumThreads(1)
+    side = bank.pictures.shape[1]
+    drawn = np.zeros(bank.pictures.shape[:3], np.uint8)
+    for place, picture in enumerate(bank.pictures):
+        # Landmarks and hair are found on a face of at least 256 px.
+        big = cv2.resize(picture, (max(side, 256),) * 2, interpolation=cv2.INTER_CUBIC)
+        found = part_labels(big.astype(np.float32) / 255)
+        drawn[place] = cv2.resize(found, (side, side), interpolation=cv2.INTER_NEAREST)
+    with atomic(cache) as stream:
+        np.save(stream, drawn)
+    return drawn
 
 
 def prefetched(batches: Batches, first: int, last: int, ahead: int = 4) -> Iterator[tuple[Tensor, Tensor]]:
@@ -152,14 +213,15 @@ def _load(file: Path, size: int) -> np.ndarray | str:
     return np.clip(np.rint(resized * 255), 0, 255).astype(np.uint8)
 
 
-def _moved(picture: Tensor, amount: float, numbers: torch.Generator) -> Tensor:
+def _moved(picture: Tensor, amount: float, numbers: torch.Generator, mode: str = "bicubic") -> Tensor:
     """Shift by up to +-amount of the side, scale by up to 1 +- amount, turn by up to +-amount radians."""
     shift_x, shift_y, zoom, turn = (torch.rand(4, generator=numbers) * 2 - 1).mul(amount).tolist()
     scale = 1 + zoom
     cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
     matrix = torch.tensor([[[cos, -sin, 2 * shift_x], [sin, cos, 2 * shift_y]]])
     grid = F.affine_grid(matrix, list(picture.shape), align_corners=False)
-    return F.grid_sample(picture, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp(0, 1)
+    moved = F.grid_sample(picture, grid, mode=mode, padding_mode="reflection", align_corners=False)
+    return moved.clamp(0, 1) if mode == "bicubic" else moved
 
 
 def _recoloured(picture: Tensor, amount: float, numbers: torch.Generator) -> Tensor:

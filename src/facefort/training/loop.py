@@ -7,10 +7,11 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,11 @@ from facefort import config, runtime
 from facefort.errors import TrainingError
 from facefort.files import write_text
 from facefort.models.restorer import Restorer
+from facefort.training.critics import Critic
 from facefort.training.data import Batches, prefetched
 from facefort.training.losses import RestorationLoss
 from facefort.training.recipe import Recipe
+from facefort.training.robust import consistency, with_twins
 from facefort.training.state import TrainingState
 
 
@@ -58,17 +61,30 @@ class Trainer:
         out: run folder: ``last.pt`` (checkpoint), ``log.csv``, ``recipe.yaml``.
         world: how many processes share each batch.
         rank: which of them this is.
+        teacher: frozen network that the method learns from.
     """
 
     def __init__(
-        self, restorer: Restorer, recipe: Recipe, batches: Batches, out: Path, rank: int = 0, world: int = 1
+        self,
+        restorer: Restorer,
+        recipe: Recipe,
+        batches: Batches,
+        out: Path,
+        rank: int = 0,
+        world: int = 1,
+        teacher: nn.Module | None = None,
     ) -> None:
         self.recipe, self.batches, self.out, self.rank, self.world = recipe, batches, out, rank, world
         self.restorer = restorer.on(runtime.choose(recipe.device, recipe.precision, recipe.threads))
+        self.teacher = None if teacher is None else restorer.runtime.place(teacher.eval().requires_grad_(False))
         self.loss = RestorationLoss(recipe.losses)
         averaged = copy.deepcopy(restorer.network).eval().requires_grad_(False)
-        optimiser = torch.optim.Adam(restorer.network.parameters(), recipe.rate, betas=recipe.betas, eps=1e-8)
-        self.state = TrainingState(restorer.network, averaged, optimiser)
+        trained = _unfrozen(restorer.network, recipe.frozen)
+        optimiser = torch.optim.Adam(trained, recipe.rate, betas=recipe.betas, eps=1e-8)
+        device = restorer.runtime.device
+        self.critics = [Critic(one, device) for one in recipe.critics if one.weight or one.matching or one.style]
+        self.state = TrainingState(restorer.network, averaged, optimiser, self.critics)
+        self._writer: Any = None
         self.checkpoint = out / "last.pt"
         if self.checkpoint.exists():
             self.state.load(self.checkpoint)
@@ -107,29 +123,65 @@ class Trainer:
         return restorer.eval()
 
     def _step(self, clean: Tensor, degraded: Tensor) -> dict[str, float]:
+        """One step of the network, in as many parts as the recipe says, then one of each critic."""
         state, recipe = self.state, self.recipe
         device = self.restorer.runtime.device
         for group in state.optimiser.param_groups:
             group["lr"] = self._rate()
-        restored, pyramid = self._forward(degraded.to(device))
-        with self.restorer.runtime.autocast():
-            losses = self.loss(restored, pyramid, clean.to(device), state.step)
-        total = torch.stack(list(losses.values())).sum()
-        if not bool(total.isfinite()):
-            raise TrainingError(f"the loss is {total.item()} at step {state.step}; lower the rate and run again")
         state.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        shown: dict[str, float] = {}
+        drawn = []
+        parts = list(
+            zip(clean.to(device).chunk(recipe.accumulate), degraded.to(device).chunk(recipe.accumulate), strict=True)
+        )
+        for wanted, given in parts:
+            losses, restored, shown_clean = self._losses(given, wanted)
+            total = torch.stack(list(losses.values())).sum()
+            if not bool(total.isfinite()):
+                raise TrainingError(f"the loss is {total.item()} at step {state.step}; lower the rate and run again")
+            share = len(wanted) / len(clean)
+            (total * share).backward()  # type: ignore[no-untyped-call]
+            drawn.append((restored.detach(), shown_clean))
+            for name, value in losses.items():
+                shown[name] = shown.get(name, 0.0) + share * value.item()
         if self.world > 1:
             _share_gradients(state.network, self.world)
         nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
         state.optimiser.step()
         state.average(recipe.ema)
-        return {name: value.item() for name, value in losses.items()}
+        return shown | self._teach_critics(*(torch.cat(column) for column in zip(*drawn, strict=True)))
 
-    def _forward(self, degraded: Tensor) -> tuple[Tensor, list[Tensor]]:
-        if not self.loss.at(self.state.step).pyramid:
-            return self.restorer(degraded), []
-        return self.restorer.with_pyramid(degraded)
+    def _losses(self, degraded: Tensor, clean: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Weighted losses of a part of a batch, what the network drew, and the clean faces of that."""
+        step, robust = self.state.step, self.recipe.robust
+        attacked = robust.epsilon > 0 and step >= robust.start and len(degraded) > 1
+        if attacked:
+            degraded, clean = with_twins(self.restorer, degraded, clean, robust, step)
+        done = self.restorer.training_pass(degraded, clean, self.teacher)
+        with self.restorer.runtime.autocast():
+            losses = self.loss(done, clean, step)
+            if attacked:
+                losses |= consistency(done, robust)
+            rest = torch.stack([value.float() for value in losses.values()]).sum()
+            for critic in self.critics:
+                if step >= critic.settings.start:
+                    losses |= critic.persuade(done.restored, clean, rest)
+        return losses, done.restored, clean
+
+    def _teach_critics(self, restored: Tensor, clean: Tensor) -> dict[str, float]:
+        shown = {}
+        for critic in self.critics:
+            if self.state.step < critic.settings.start:
+                continue
+            critic.optimiser.zero_grad(set_to_none=True)
+            with self.restorer.runtime.autocast():
+                loss = critic.loss(restored, clean, self.state.step)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.world > 1:
+                _share_gradients(critic.network, self.world)
+            critic.optimiser.step()
+            shown[f"critic.{critic.name}"] = loss.item()
+        return shown
 
     def _rate(self) -> float:
         """Warm-up, plateau, cosine to zero: the end can be moved without repeating what came before."""
@@ -148,10 +200,29 @@ class Trainer:
         if watch.on_sample and (progress.step % self.recipe.sample_steps == 0 or progress.step == progress.steps):
             scores = watch.on_sample(self.averaged(), progress.step)
             _append(self.out / "scores.csv", {"step": progress.step, **scores})
+            if self.recipe.tensorboard:
+                self._board({"step": progress.step, **{f"score.{name}": value for name, value in scores.items()}})
         if progress.step % 10 == 0 or progress.step == progress.steps:
             _append(self.out / "log.csv", row)
+            if self.recipe.tensorboard:
+                self._board(row)
         if watch.on_step:
             watch.on_step(progress)
+
+    def _board(self, row: dict[str, float]) -> None:
+        if self._writer is None:
+            self._writer = _board_writer(self.out)
+        for name, value in row.items():
+            if name != "step":
+                self._writer.add_scalar(name.replace(".", "/"), value, row["step"])
+
+
+def _board_writer(out: Path) -> Any:  # noqa: ANN401 - the package is optional
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise TrainingError("logging for TensorBoard needs its package; pip install 'facefort[train]'") from None
+    return SummaryWriter(str(out / "tensorboard"))
 
 
 def join() -> tuple[int, int]:
@@ -162,6 +233,17 @@ def join() -> tuple[int, int]:
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return dist.get_rank(), dist.get_world_size()
+
+
+def _unfrozen(network: nn.Module, prefixes: Sequence[str]) -> list[nn.Parameter]:
+    """Freeze the parameters whose names begin with one of the prefixes, and return the others."""
+    kept = []
+    for name, parameter in network.named_parameters():
+        if any(name.startswith(prefix) for prefix in prefixes):
+            parameter.requires_grad_(False)
+        elif parameter.requires_grad:
+            kept.append(parameter)
+    return kept
 
 
 def _share_gradients(network: nn.Module, world: int) -> None:

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facefort.errors import ConfigError
+from facefort.errors import ConfigError, suggest
 from facefort.models.judges.identity import Recogniser, recogniser
 from facefort.models.judges.perceptual import Backbone, lpips
+from facefort.models.spec import TrainingPass
 from facefort.runtime import generator
+from facefort.training.critics import gram
 from facefort.training.recipe import LossSettings
 
 _BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
@@ -33,7 +35,7 @@ class RestorationLoss(nn.Module):
         starts = [stage.start for stage in self.stages]
         if not starts or starts[0] != 0 or len(set(starts)) < len(starts):
             raise ConfigError(f"the stages of losses must begin at step 0 and at different steps, not at {starts}")
-        used = {stage.lpips_net for stage in stages if stage.lpips or stage.lpips_close}
+        used = {s.lpips_net for s in stages if s.lpips or s.lpips_close or s.style or s.region_style}
         self.perceptual = {net: lpips(net) for net in _BACKBONES if net in used}
         self.recogniser: Recogniser | None = recogniser() if any(s.identity for s in stages) else None
 
@@ -41,16 +43,18 @@ class RestorationLoss(nn.Module):
         """The weights of a step."""
         return [stage for stage in self.stages if stage.start <= step][-1]
 
-    def forward(self, restored: Tensor, pyramid: list[Tensor], clean: Tensor, step: int) -> dict[str, Tensor]:
+    def forward(self, done: TrainingPass, clean: Tensor, step: int) -> dict[str, Tensor]:
         """Losses by name, already weighted; their sum is what is minimised.
 
         Args:
-            restored: (N, 3, S, S) on [0, 1], unclamped.
-            pyramid: auxiliary pictures on [0, 1], from small to large; may be empty.
+            done: what the network returned; its pictures on [0, 1], unclamped.
             clean: (N, 3, S, S) in [0, 1].
             step: number of the optimiser step.
+
+        Raises:
+            ConfigError: the recipe weighs a loss of the method's own that the method does not have.
         """
-        weights = self.at(step)
+        weights, restored = self.at(step), done.restored
         losses = {}
         if weights.l1:
             losses["l1"] = weights.l1 * F.l1_loss(restored, clean)
@@ -60,13 +64,38 @@ class RestorationLoss(nn.Module):
         if weights.lpips_close:
             near = _close(restored, clean, step)
             losses["lpips_close"] = weights.lpips_close * self.perceptual[weights.lpips_net](*near).mean()
-        if weights.pyramid and pyramid:
+        if weights.style or weights.region_style:
+            losses |= self._style(done, clean, weights)
+        if weights.pyramid and done.pyramid:
             losses["pyramid"] = weights.pyramid * sum(
-                (F.l1_loss(picture, _shrunk(clean, picture)) for picture in pyramid), clean.new_zeros(())
+                (F.l1_loss(picture, _shrunk(clean, picture)) for picture in done.pyramid), clean.new_zeros(())
             )
         if weights.identity and self.recogniser is not None:
             judge = self.recogniser
             losses["identity"] = weights.identity * judge.distance(judge(seen.clamp(0, 1)), judge(wanted)).mean()
+        for name, weight in weights.own.items():
+            if name not in done.own:
+                raise ConfigError(
+                    f"this method has no loss '{name}'{suggest(name, done.own)}; leave it out of losses.own"
+                )
+            losses[name] = weight * done.own[name]
+        return losses
+
+    def _style(self, done: TrainingPass, clean: Tensor, weights: LossSettings) -> dict[str, Tensor]:
+        """Gram losses over the whole face and over each facial part (Chen et al., PSFR-GAN, CVPR 2021)."""
+        judge = self.perceptual[weights.lpips_net]
+        drawn, wanted = judge.features(done.restored), judge.features(clean)
+        losses = {}
+        if weights.style:
+            parts = [F.l1_loss(gram(a), gram(b)) for a, b in zip(drawn, wanted, strict=True)]
+            losses["style"] = weights.style * torch.stack(parts).sum()
+        if weights.region_style and done.regions is not None:
+            parts = []
+            for a, b in zip(drawn[:3], wanted[:3], strict=True):
+                masks = F.interpolate(done.regions.detach().float(), size=a.shape[2:], mode="area")
+                for region in torch.split(masks, 1, dim=1):
+                    parts.append(F.l1_loss(gram(a, region), gram(b, region)))
+            losses["region_style"] = weights.region_style * torch.stack(parts).mean()
         return losses
 
 

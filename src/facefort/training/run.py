@@ -9,18 +9,21 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from facefort import runtime
 from facefort.errors import TrainingError
+from facefort.faces.regions import part_labels
 from facefort.files import write_bytes
-from facefort.models.factory import build, load
+from facefort.models.factory import build, load_part
 from facefort.models.judges.identity import recogniser
 from facefort.models.judges.perceptual import lpips
+from facefort.models.parts.parsenet import ParseNet
 from facefort.models.restorer import Restorer
 from facefort.models.sources import faces as open_faces
 from facefort.pictures.degrade import degrade
 from facefort.pictures.tensors import round_to_8_bits, to_bytes
-from facefort.training.data import Batches, FaceBank, training_files
+from facefort.training.data import Batches, FaceBank, LabelledBatches, training_files
 from facefort.training.loop import Progress, Trainer, Watch, join
 from facefort.training.recipe import Recipe
 
@@ -47,15 +50,20 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
     restorer.train().requires_grad_(True)
     bank = FaceBank(training_files(recipe.data.faces), restorer.size, recipe.data.bad_limit)
     batches = Batches(bank, recipe.data, recipe.seed, recipe.batch, rank, world)
-    trainer = Trainer(restorer, recipe, batches, out, rank, world)
+    parser = restorer.network if isinstance(restorer.network, ParseNet) else None
+    if parser is not None:
+        batches = LabelledBatches(batches, out / "labels.npy", parser.classes.mirrored())
+    teacher = load_part(recipe.teacher).network if recipe.teacher else None
+    trainer = Trainer(restorer, recipe, batches, out, rank, world, teacher)
     watch = Watch(on_step=on_step)
     if rank == 0:
-        watch.on_sample = Validation(recipe, restorer.size, out / "sheets")
+        validate = Validation if parser is None else ParsingValidation
+        watch.on_sample = validate(recipe, restorer.size, out / "sheets")
     return trainer.run(watch)
 
 
 def _beginning(recipe: Recipe) -> Restorer:
-    """The restorer before the first step: fresh, or with the weights that the recipe names.
+    """The network before the first step: fresh, or with the weights and the parts that the recipe names.
 
     Parts of the architecture that those weights were trained without begin fresh.
 
@@ -65,10 +73,16 @@ def _beginning(recipe: Recipe) -> Restorer:
     restorer = build(recipe.model, recipe.preset, **recipe.options)
     if recipe.weights:
         own = restorer.network.state_dict()
-        given = load(recipe.weights).network.state_dict()
+        given = load_part(recipe.weights).network.state_dict()
         if any(key not in own or own[key].shape != value.shape for key, value in given.items()):
             raise TrainingError(f"{recipe.weights} is not a {recipe.model} of this recipe's size; leave weights empty")
         restorer.network.load_state_dict({**own, **given})
+    for name, source in recipe.parts.items():
+        part = load_part(source).network.state_dict()
+        try:
+            restorer.network.get_submodule(name).load_state_dict(part)
+        except (AttributeError, RuntimeError):
+            raise TrainingError(f"{source} does not fit into '{name}' of {recipe.model}; look at its options") from None
     return restorer
 
 
@@ -109,6 +123,46 @@ class Validation:
     def _draw(self, restored: Tensor, step: int) -> None:
         rows = [np.concatenate(list(to_bytes(part)), 1) for part in (self.degraded[:8], restored, self.clean[:8])]
         ok, data = cv2.imencode(".png", np.concatenate(rows)[:, :, ::-1])
+        assert ok
+        write_bytes(self.folder / f"{step:06d}.png", data.tobytes())
+
+
+class ParsingValidation:
+    """How well a parser tells the parts of degraded held-out faces apart, and a sheet of its maps.
+
+    Arguments as for :class:`Validation`; the truth comes from the landmarks of the undegraded faces.
+    """
+
+    def __init__(self, recipe: Recipe, size: int, folder: Path) -> None:
+        self.folder = folder
+        batch = next(iter(open_faces(recipe.samples, max(256, size)).batches(64)))
+        pictures = batch.faces.permute(0, 2, 3, 1).numpy()
+        labels = [cv2.resize(part_labels(one), (size, size), interpolation=cv2.INTER_NEAREST) for one in pictures]
+        self.truth = torch.from_numpy(np.stack(labels))
+        clean = F.interpolate(batch.faces, size=(size, size), mode="area")
+        self.degraded = degrade(clean, recipe.data.presets[0], seed=1, names=batch.names).pictures
+
+    def __call__(self, restorer: Restorer, step: int) -> dict[str, float]:
+        """Draw the sheet and return the intersection over union of every class, and their mean."""
+        parser = restorer.network
+        assert isinstance(parser, ParseNet)
+        with torch.no_grad():
+            logits = [parser.logits(part * 2 - 1) for part in torch.split(self.degraded, 8)]
+        found = torch.cat(logits).argmax(1)
+        scores = {}
+        for number, name in enumerate(parser.classes.names):
+            both, either = (found == number) & (self.truth == number), (found == number) | (self.truth == number)
+            scores[f"iou-{name}"] = float(both.sum() / either.sum().clamp(min=1))
+        self._draw(found[:8], step)
+        return {
+            name: round(value, 4) for name, value in {"iou": float(np.mean(list(scores.values()))), **scores}.items()
+        }
+
+    def _draw(self, found: Tensor, step: int) -> None:
+        colours = cv2.applyColorMap(np.arange(0, 256, 23, dtype=np.uint8), cv2.COLORMAP_TURBO)[:, 0]
+        faces = np.concatenate(list(to_bytes(self.degraded[:8])), 1)[:, :, ::-1]
+        rows = [faces, *(np.concatenate(list(colours[maps.numpy()]), 1) for maps in (found, self.truth[:8]))]
+        ok, data = cv2.imencode(".png", np.concatenate(rows))
         assert ok
         write_bytes(self.folder / f"{step:06d}.png", data.tobytes())
 

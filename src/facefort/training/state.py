@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 
 from facefort.errors import TrainingError
 from facefort.files import atomic
+from facefort.training.critics import Critic
 
 
 @dataclass
@@ -20,6 +22,7 @@ class TrainingState:
     network: nn.Module
     averaged: nn.Module
     optimiser: torch.optim.Optimizer
+    critics: Sequence[Critic] = ()
     step: int = 0
     seconds: float = 0.0
 
@@ -31,6 +34,7 @@ class TrainingState:
                     "network": self.network.state_dict(),
                     "averaged": self.averaged.state_dict(),
                     "optimiser": self.optimiser.state_dict(),
+                    "critics": [critic.state() for critic in self.critics],
                     "step": self.step,
                     "seconds": self.seconds,
                     "random": _random_state(),
@@ -49,6 +53,8 @@ class TrainingState:
             self.network.load_state_dict(saved["network"])
             self.averaged.load_state_dict(saved["averaged"])
             self.optimiser.load_state_dict(saved["optimiser"])
+            for critic, state in zip(self.critics, saved.get("critics", []), strict=True):
+                critic.load(state)
             self.step, self.seconds = saved["step"], saved["seconds"]
             torch.set_rng_state(saved["random"]["torch"])
         except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:

@@ -55,6 +55,28 @@ def _protocols() -> Rows:
     return protocol_rows()
 
 
+def _security_metrics() -> Rows:
+    from facefort.metrics.security import SECURITY_METRICS
+
+    keys = ("of", "direction", "unit", "scope", "variant", "source", "needs")
+    return [{"name": each.name, **{key: getattr(each, key) for key in keys}} for each in SECURITY_METRICS.values()]
+
+
+def _published() -> Rows:
+    from facefort.audit.published import TABLES
+
+    return [{"name": each.name, "source": each.source, "shows": each.shows} for each in TABLES.values()]
+
+
+def _datasets() -> Rows:
+    from facefort.pictures.datasets import LAYOUTS
+
+    return [
+        {"name": each.kind, "title": each.title, "layout": each.layout, "licence": each.licence}
+        for each in (layout.facts for layout in LAYOUTS)
+    ]
+
+
 def _objectives() -> Registry[Any]:
     from facefort.attacks import OBJECTIVES
 
@@ -90,6 +112,9 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "architectures": _registry(_architectures),
     "metrics": _metrics,
     "protocols": _protocols,
+    "security-metrics": _security_metrics,
+    "datasets": _datasets,
+    "published-tables": _published,
     "objectives": _registry(_objectives),
     "regions": _regions,
     "presets": _presets,

@@ -7,3 +7,7 @@ from facefort.registry import Registry
 
 RESTORERS: Registry[Architecture] = Registry("restorer")
 RESTORERS.add("gfpgan", "facefort.models.restorers.gfpgan:ARCHITECTURE", title="GFP-GAN (clean)", year=2021)
+RESTORERS.add("codeformer", "facefort.models.restorers.codeformer:ARCHITECTURE", title="CodeFormer", year=2022)
+RESTORERS.add("restoreformer", "facefort.models.restorers.restoreformer:ARCHITECTURE", title="RestoreFormer", year=2022)
+RESTORERS.add("jsfm", "facefort.models.restorers.jsfm:ARCHITECTURE", title="JSFM-GAN", year=2025)
+RESTORERS.add("mssg", "facefort.models.restorers.mssg:ARCHITECTURE", title="MSSG-Net", year=2025)

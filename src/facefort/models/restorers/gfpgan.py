@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facefort.models.blocks.stylegan2_clean import StyleGAN2Decoder, stylegan_channels
-from facefort.models.spec import Architecture, Options, StateDict
+from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
 
 class ResBlock(nn.Module):
@@ -179,9 +179,9 @@ def _run(network: nn.Module, faces: Tensor) -> Tensor:
     return image
 
 
-def _run_pyramid(network: nn.Module, faces: Tensor) -> list[Tensor]:
-    image, pictures = network(faces)
-    return [image, *pictures]
+def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    image, pictures = network(degraded)
+    return TrainingPass(image, list(pictures))
 
 
 def detect(state: StateDict) -> Options | None:
@@ -234,7 +234,7 @@ ARCHITECTURE = Architecture(
     },
     detect=detect,
     run=_run,
-    run_pyramid=_run_pyramid,
+    train=_train,
 )
 
 __all__ = ["ARCHITECTURE", "GFPGANv1Clean", "ResBlock", "detect"]

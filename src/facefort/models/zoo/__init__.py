@@ -33,6 +33,23 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in HOME.glob("*.safetensors")))
 
 
+@cache
+def part_names() -> tuple[str, ...]:
+    """Names of the parts that ship: parsers and codebooks, which restorers are made with or learn from."""
+    return tuple(sorted(file.stem for file in (HOME / "parts").glob("*.safetensors")))
+
+
+def find_part(name: str) -> Entry:
+    """The part called ``name``.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in part_names():
+        raise UnknownNameError("part", name, part_names())
+    return _entry(HOME / "parts", name)
+
+
 def find(name: str) -> Entry:
     """The model called ``name``.
 
@@ -41,5 +58,9 @@ def find(name: str) -> Entry:
     """
     if name not in names():
         raise UnknownNameError("zoo model", name, names())
-    card = HOME / f"{name}.yaml"
-    return Entry(name, HOME / f"{name}.safetensors", yaml.safe_load(card.read_text(encoding="utf-8")))
+    return _entry(HOME, name)
+
+
+def _entry(home: Path, name: str) -> Entry:
+    card = yaml.safe_load((home / f"{name}.yaml").read_text(encoding="utf-8"))
+    return Entry(name, home / f"{name}.safetensors", card)

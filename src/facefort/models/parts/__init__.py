@@ -1,0 +1,10 @@
+"""Networks that restorers are made with and learn from: parsers and codebooks. They restore nothing by themselves."""
+
+from __future__ import annotations
+
+from facefort.models.spec import Architecture
+from facefort.registry import Registry
+
+PARTS: Registry[Architecture] = Registry("part")
+PARTS.add("parsenet", "facefort.models.parts.parsenet:ARCHITECTURE", title="ParseNet", year=2021)
+PARTS.add("vqgan", "facefort.models.parts.vqgan:ARCHITECTURE", title="VQGAN", year=2021)
