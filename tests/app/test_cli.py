@@ -50,7 +50,7 @@ def test_an_unknown_verb_gets_the_nearest_ones(facefort, typed, meant):
 def test_an_unknown_kind_gets_the_nearest_ones(facefort):
     done = facefort("ls", "metricks")
     assert done.code == 2
-    assert "unknown kind 'metricks'; did you mean metrics?" in done.fault
+    assert "unknown kind 'metricks'; did you mean metrics" in done.fault
 
 
 def test_kinds(facefort):
