@@ -79,9 +79,11 @@ recogniser's threshold of equal FAR is the largest distance at which no more of 
 {equal}
 
 So few pairs say little: the smallest distances are listed so that everybody sees how far the threshold would move with
-a pair more or less. The nearest pair of `arcface-mbf` and `edgeface` is one and the same
-({nearest}), far nearer than all others, and may be a labelling error of LFW. No larger set at hand helps: in
-CelebA, whose identities were collected without checking, the nearest "strangers" are the same people under two numbers.
+a pair more or less. Nearest of all are {nearest};
+where that is far nearer than the rest, it may be a labelling error of LFW. CelebA does not help (tried once, not by
+this file): of 4222 of its pictures, 854 pairs of "strangers" pass, and they are of 19 pairs of identities only:
+presumably people under two numbers. With `dlib`, most pairs of one person fail at so strict a threshold, too: a
+disruption rate by it would be too high.
 
 ## London Set, 512 px
 
@@ -94,6 +96,37 @@ person, {london_strangers:,} of strangers.
 
 Studio portraits of one session are easier than photos from the web, so these numbers show only that the FFHQ layout
 reaches the networks undamaged, and how often strangers who differ in nothing but their faces pass for one person.
+
+## Identity metrics
+
+One name hides several definitions, so every number carries its variant, and the network that made it is in its name.
+R is `dlib`, `arcface-mbf` or `edgeface`.
+
+| metric | what it is | as in |
+|---|---|---|
+| `identity-R` | the recogniser's own distance | |
+| `cosine-R` | cosine of the embeddings of aligned faces | `id-sim` on aligned faces |
+| `deg`, `deg-R` | angle in degrees; below 1 it is inf: identical, counted, left out of the mean | GFP-GAN, VQFR |
+| `idd` | angle in radians, on RestoreFormer's own grey (BGR under RGB weights, [0, 1]) | RestoreFormer |
+| `ids`, `ids-R` | 100 x cosine | CodeFormer |
+| `id-sim`, `id-sim-R` | cosine, whole crops resized to the network's input, not aligned | ID-Guard |
+| `id-sim-aligned` | the same network, aligned faces | |
+| `lmd-468` | mean distance of 468 points of a face mesh, in pixels of a face of 512 px | VQFR's LMD, other points |
+
+`deg`, `idd` and `ids` are ArcFace ResNet-18's on grey pictures, `id-sim` is ArcFace IR-SE50's. No package carries their
+weights; whoever has the files adds them once: `facefort weights add arcface-resnet18 resnet18_110.pth`,
+`facefort weights add arcface-ir-se50 model_ir_se50.pth`. They are read without running anything in them, must fit the
+network exactly, and are kept with their SHA-256. Which network CodeFormer's IDS used is not published, nor is the
+script of ID-Guard's. The networks were compared with their definitions on random weights, and what `deg` shows to its
+network with what OpenCV reads; the published weights were not at hand.
+
+LMD in papers is of 98 points found by AWing's network (`alignment_WFLW_4HG.pth`), which is not built here: `lmd-468`
+orders the same pictures, but its values are not comparable with those.
+
+Every one of these metrics refuses a picture that shows no aligned face, and names it; `benchmarks/face_presence.py`
+measures what passes. 99.7 % of CelebA's faces do, 97 % of real low-quality faces, all or nearly all faces under mild
+degradations, four fifths under the harshest (`codeformer_s2`, `vqfr_v2`), and 0.2 % of pictures without a face. A
+caller that knows its pictures to be faces, however damaged, passes `faces_known=True`, as audits do.
 
 ## From an aligned face to the network's chip
 
@@ -203,9 +236,10 @@ def equal_far_row(scores: Scores, faces: Faces, pairs: NDArray[np.int64], same: 
 
 
 def nearest_pair(scores: Scores, faces: Faces) -> str:
-    """Names of the two strangers that the recogniser takes for one person before all others."""
+    """The two strangers that the recogniser takes for one person before all others."""
     apart = np.where(faces.people[:, None] != faces.people[None, :], scores.distances, np.inf)
-    return " and ".join(f"`{faces.names[place]}`" for place in np.unravel_index(apart.argmin(), apart.shape))
+    pair = " and ".join(Path(faces.names[place]).stem for place in np.unravel_index(apart.argmin(), apart.shape))
+    return f"{pair} (`{scores.judge.name}`)"
 
 
 def london_row(scores: Scores, faces: Faces) -> str:
@@ -250,7 +284,7 @@ def page(folder: Path, batch: int) -> str:
         tail_far=stated.far,
         tail_low=stated.far_interval[0],
         tail_high=stated.far_interval[1],
-        nearest=nearest_pair(paper, lfw),
+        nearest=", ".join(nearest_pair(scores, lfw) for scores in on_lfw),
         lfw_one_in=round(1 / LFW_FAR),
         lfw_positives=np.count_nonzero(same),
         lfw_negatives=np.count_nonzero(~same),

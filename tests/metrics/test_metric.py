@@ -157,9 +157,9 @@ def test_a_metric_of_faces_takes_square_pictures_only(measure: Metric, face: Ten
 def test_a_picture_without_a_face_gets_no_number(measure: Metric, face: Tensor) -> None:
     noise = torch.rand(face.shape, generator=torch.Generator().manual_seed(0))
     pictures, references = torch.cat([face, noise, face, 0 * face]), face.expand(4, -1, -1, -1)
-    with pytest.raises(FaceError, match=f"{measure.name} sees no face in pictures 2, 4 of 4; leave"):
+    with pytest.raises(FaceError, match=f"{measure.name} sees no aligned face in pictures 2, 4 of 4; align"):
         measure(pictures, references)
-    with pytest.raises(FaceError, match="no face in reference pictures 2, 4 of 4"):
+    with pytest.raises(FaceError, match="no aligned face in reference pictures 2, 4 of 4"):
         measure(references, pictures)
 
 

@@ -50,7 +50,7 @@ def written(tmp_path: Path) -> Callable[[object], Path]:
     return write
 
 
-@pytest.mark.parametrize(("network", "count"), zip(NETWORKS, (25_627_081, 43_797_696), strict=True))
+@pytest.mark.parametrize(("network", "count"), list(zip(NETWORKS, (25_627_081, 43_797_696), strict=True)))
 def test_sizes_are_the_published_ones(network, count: int) -> None:
     with torch.device("meta"):
         assert sum(parameter.numel() for parameter in network().parameters()) == count

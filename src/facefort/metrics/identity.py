@@ -130,7 +130,7 @@ def _cosine(name: str) -> Metric:
 
 def _degrees(name: str) -> Metric:
     what = "angle in degrees (inf below 1: identical, counted and not averaged)"
-    return _metric("deg", name, what, "lower", (0.0, 180.0), degrees)
+    return _metric("deg", name, what, "lower", (0.0, math.inf), degrees)
 
 
 def _percent(name: str) -> Metric:

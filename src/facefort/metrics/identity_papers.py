@@ -22,18 +22,20 @@ from facefort.metrics.metric import Direction, Metric
 from facefort.models.judges import arcface_ir_se50, arcface_resnet18
 from facefort.models.judges.chips import SMALLEST, cut
 
-_CV2_GREY = (0.299, 0.587, 0.114)
+_PNG_GREY = (9797, 19234, 3737)
+"""Weights in 32768ths with which OpenCV reads a PNG as grey: 0.299, 0.587 and 0.114, and the sum is cut off."""
 _TRAINING_GREY = (0.2989, 0.5870, 0.1140)
 
 
 def grey_of_deg(pictures: Tensor) -> Tensor:
     """What VQFR's script shows the network: (N, 3, S, S) RGB in [0, 1] -> (N, 1, 128, 128) in [-1, 1].
 
-    Grey as OpenCV reads it and resizes it, rounded to 8 bits after both; the gradient passes the rounding unchanged.
+    Grey as OpenCV reads it from a PNG and resizes it, in whole levels: equal to OpenCV at 128, 256 and 512 px,
+    elsewhere up to a level off. The gradient passes the rounding unchanged.
     """
-    grey = _rounded(_grey(pictures.float(), _CV2_GREY) * 255)
-    small = _rounded(_small(grey))
-    return (small - 127.5) / 127.5
+    levels = _whole_levels(pictures.float() * 255, 0.5)
+    grey = _whole_levels(_grey(levels, _PNG_GREY) / 32768, 0.0)
+    return (_whole_levels(_small(grey), 0.5) - 127.5) / 127.5
 
 
 def grey_of_idd(pictures: Tensor) -> Tensor:
@@ -53,8 +55,9 @@ def _small(grey: Tensor) -> Tensor:
     return F.interpolate(grey, (size, size), mode="bilinear", align_corners=False)
 
 
-def _rounded(values: Tensor) -> Tensor:
-    return values + (values.round() - values).detach()
+def _whole_levels(values: Tensor, up: float) -> Tensor:
+    """Values cut off to whole numbers after adding ``up``, with the gradient of the values themselves."""
+    return values + ((values + up).floor() - values).detach()
 
 
 def compare_grey(
@@ -103,7 +106,7 @@ _AS_CV2 = "grey as cv2.imread(file, 0), cv2-resized to 128 px, (v - 127.5) / 127
 DEG = _metric(
     "deg",
     "lower",
-    (0.0, 180.0),
+    (0.0, torch.inf),
     "angle in degrees (inf below 1: identical, counted and not averaged) of ArcFace ResNet-18 resnet18_110.pth, "
     + _AS_CV2,
     "VQFR metric_paper/calculate_cos_dist.py: the same steps in OpenCV and NumPy",

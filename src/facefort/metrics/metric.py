@@ -137,7 +137,8 @@ class Metric:
         faceless = [str(place) for place, crop in enumerate(crops, 1) if presence(crop) < SEEN]
         if faceless:
             raise FaceError(
-                f"{self.name} sees no face in {what} {', '.join(faceless)} of {len(crops)}; leave out what shows none"
+                f"{self.name} sees no aligned face in {what} {', '.join(faceless)} of {len(crops)}; align the faces, "
+                "and leave out what shows none"
             )
 
 

