@@ -162,6 +162,21 @@ METRICS.add(
     weights=("dlib-resnet",),
 )
 
+METRICS.add(
+    "quality-mobilenet",
+    "facefort.metrics.quality:QUALITY_MOBILENET",
+    direction="higher",
+    needs_reference=False,
+    weights=("qualityface",),
+)
+METRICS.add(
+    "quality-sdd",
+    "facefort.metrics.quality:QUALITY_SDD",
+    direction="higher",
+    needs_reference=False,
+    weights=(),
+)
+
 
 def metric(name: str) -> Metric:
     """The metric called ``name``.

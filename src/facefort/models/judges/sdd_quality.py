@@ -15,7 +15,7 @@ from facefort.models.judges.quality import QualityJudge
 
 WEIGHTS = Path(__file__).parent / "weights" / "quality-sdd.safetensors"
 
-_STAGES = ((24, 0), (48, 1), (96, 2), (160, 1))
+_STAGES = ((16, 0), (32, 1), (64, 2), (128, 1))
 """Channels, and residual blocks after the convolution that halves the picture."""
 
 
