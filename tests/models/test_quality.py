@@ -131,7 +131,6 @@ def test_the_official_layout_has_the_published_entries() -> None:
     assert "body.0.shortcut_layer.0.weight" not in state
     assert tuple(state["quality.1.weight"].shape) == (512 * 49,)
     assert tuple(state["quality.3.weight"].shape) == (1, 512 * 49)
-    assert sum(value.numel() for key, value in state.items() if "num_batches" not in key) == 30_878_209 + 20_224
 
 
 def test_an_official_checkpoint_is_loaded_whole_and_rates(official_file: Path) -> None:
@@ -201,7 +200,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.weights("qualityface")
 def test_the_carried_file_fills_the_network_and_no_other_does(tmp_path: Path) -> None:
-    stored = torch.load(assets.path("qualityface"), weights_only=True)
+    stored = torch.load(assets.path("qualityface"), map_location="cpu", weights_only=True)
     network = mobilenet_quality.load()
     assert torch.equal(network.classify.weight, stored["module.classify.weight"])
     last = "features.18.1.running_var"

@@ -17,7 +17,7 @@ from facefort.training.quality import QualityData, QualityRecipe, VersionSetting
 from facefort.training.versions import FaceVersions
 
 
-def people(count: int, each: int, width: int = 16, seed: int = 0) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+def people(count: int, each: int, width: int = 64, seed: int = 0) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     """Embeddings of people whose pictures are more or less like them; person and spoilage of each picture."""
     rng = np.random.default_rng(seed)
     own = rng.standard_normal((count, width))
@@ -135,19 +135,23 @@ def synthetic(count: int = 48) -> QualityData:
     return QualityData(chips.astype(np.uint8), np.arange(count) // 4, level / 2)
 
 
-def test_training_learns_and_is_repeatable(tmp_path: Path) -> None:
-    recipe = config.validate(
-        QualityRecipe, {"steps": 30, "batch": 8, "rate": 3e-3, "held_out": 0.25, "precision": "fp32", "threads": 1}
-    )
-    network, facts = train_quality(recipe, synthetic(), tmp_path / "a")
+def brief(steps: int) -> QualityRecipe:
+    return QualityRecipe(steps=steps, batch=8, rate=3e-3, held_out=0.25, precision="fp32", threads=1)
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    network, facts = train_quality(brief(24), synthetic(), tmp_path)
     assert facts["people"] == 9
     assert facts["held_out"]["pictures"] == 12
-    assert facts["held_out"]["spearman"] > 0.8
-    again, _ = train_quality(recipe, synthetic(), tmp_path / "b")
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
-    stored = torch.load(tmp_path / "a" / "last.pt", weights_only=True)
+    assert facts["held_out"]["spearman"] > 0.6
+    stored = torch.load(tmp_path / "last.pt", weights_only=True)
     assert all(torch.equal(value, stored[key]) for key, value in network.state_dict().items())
-    assert config.load(QualityRecipe, tmp_path / "a" / "recipe.yaml") == recipe
+    assert config.load(QualityRecipe, tmp_path / "recipe.yaml") == brief(24)
+
+
+def test_a_run_is_repeatable(tmp_path: Path) -> None:
+    first, again = (train_quality(brief(2), synthetic(), tmp_path / name)[0] for name in "ab")
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:

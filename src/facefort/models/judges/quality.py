@@ -10,8 +10,9 @@ import abc
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -57,23 +58,32 @@ class QualityJudge(nn.Module, abc.ABC):
     def rate(self, chips: Tensor) -> Tensor:
         """Rate the network's own input, (N, 3, size, size) RGB in [0, 1] -> (N,)."""
 
-    def load_strictly(self, path: Path) -> None:
-        """Take over a checkpoint; each of its entries must fit and none may be missing.
 
-        Raises:
-            WeightsError: missing, damaged, or of another network; the message names an entry.
-            UnsafeCheckpointError: unpickling it would run code.
-        """
-        state = read_checkpoint(path).state
-        own = self.state_dict()
-        lacking = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
-        foreign = [key for key in state if key not in own]
-        other = [key for key in own if key in state and state[key].shape != own[key].shape]
-        for found, what in ((lacking, "lacks"), (foreign, "has the unknown"), (other, "has another size of")):
-            if found:
-                more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-                raise WeightsError(f"{path.name} is not a {self.name} checkpoint: it {what} {found[0]}{more}")
-        self.load_state_dict({**own, **state})
+Judge = TypeVar("Judge", bound=QualityJudge)
+
+
+def load_strictly(kind: type[Judge], path: Path) -> Judge:
+    """A judge with the weights of a checkpoint; each of its entries must fit and none may be missing.
+
+    Raises:
+        WeightsError: missing, damaged, or of another network; the message names an entry.
+        UnsafeCheckpointError: unpickling it would run code.
+    """
+    state = read_checkpoint(path).state
+    with torch.device("meta"):
+        judge = kind()
+    own = judge.state_dict()
+    # Counters that torch added to batch normalisation in 2018 and that only training reads.
+    state = {**{key: torch.tensor(0) for key in own if key.endswith("num_batches_tracked")}, **state}
+    lacking = [key for key in own if key not in state]
+    foreign = [key for key in state if key not in own]
+    other = [key for key in own if key in state and state[key].shape != own[key].shape]
+    for found, what in ((lacking, "lacks"), (foreign, "has the unknown"), (other, "has another size of")):
+        if found:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            raise WeightsError(f"{path.name} is not a {kind.name} checkpoint: it {what} {found[0]}{more}")
+    judge.load_state_dict({key: state[key].to(own[key].dtype) for key in own}, assign=True)
+    return judge
 
 
 QUALITY_JUDGES: Registry[Callable[[], QualityJudge]] = Registry("quality judge")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from facefort.models.judges.quality import QualityJudge
+from facefort.models.judges.quality import QualityJudge, load_strictly
 
 _STAGES = ((64, 3), (128, 4), (256, 14), (512, 3))
 """Channels and blocks; the first block of a stage halves the picture."""
@@ -77,6 +77,4 @@ def load(path: Path) -> OfficialSDD:
         WeightsError: missing, damaged, or an entry is missing, unknown or of another size.
         UnsafeCheckpointError: unpickling it would run code.
     """
-    network = OfficialSDD()
-    network.load_strictly(path)
-    return network
+    return load_strictly(OfficialSDD, path)

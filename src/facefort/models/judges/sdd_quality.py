@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from facefort.models.judges.quality import QualityJudge
+from facefort.models.judges.quality import QualityJudge, load_strictly
 
 WEIGHTS = Path(__file__).parent / "weights" / "quality-sdd.safetensors"
 
@@ -70,6 +70,4 @@ def load(path: Path | None = None) -> SDDQuality:
     Raises:
         WeightsError: missing, damaged or of another network.
     """
-    network = SDDQuality()
-    network.load_strictly(path or WEIGHTS)
-    return network
+    return load_strictly(SDDQuality, path or WEIGHTS)
