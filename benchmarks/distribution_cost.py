@@ -2,10 +2,10 @@
 
     python benchmarks/distribution_cost.py [--calibration FOLDER] [--sizes 100 500 1000 3000]
 
-Peers are used where they import: pytorch-fid 0.3.0 (with torchvision), clean-fid 0.1.35, torch.jit for the carrier's own
-program. FOLDER is `ResultsCalibra` of the pyiqa wheel (published: 225.3678 legacy, 220.5819 clean). CPU seconds of one
-thread. The interval's study draws sets from known Gaussians and asks how the spread that one set claims compares with
-the spread over fresh sets.
+Peers are used where they import: pytorch-fid 0.3.0 (with torchvision), clean-fid 0.1.35, and torch.jit for the
+carrier's own program. FOLDER is `ResultsCalibra` of the pyiqa wheel (published: 225.3678 legacy, 220.5819 clean). CPU
+seconds of one thread. The interval's study draws sets from known Gaussians and asks how the spread that one set claims
+compares with the spread over fresh sets.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from facefort import assets
 from facefort.metrics.distribution import frechet_distance, frechet_replicates
@@ -103,6 +104,29 @@ def calibration(folder: Path) -> None:
         print(f"| {name} | {value:.4f} | {published} | {abs(value / published - 1):.1e} |", flush=True)
 
 
+def clean_peer(folder: Path) -> None:
+    """clean-fid's own resizing, network input and KID on the calibration pictures, beside ours."""
+    resizing, formula = peer("cleanfid.resize"), peer("cleanfid.fid")
+    if resizing is None or formula is None:
+        print("\nclean-fid does not import here.")
+        return
+    program = torch.jit.load(str(assets.path("inception-fid"))).eval()
+    resize = resizing.build_resizer("clean")
+    metric = set_metric("kid-clean")
+    rows, ours = {}, {}
+    for part in ("dist_dir", "ref_dir"):
+        files = sorted((folder / part).glob("*.bmp"))
+        planes = [resize(np.asarray(Image.open(file).convert("RGB"))) for file in files]
+        with torch.inference_mode():
+            signal = torch.from_numpy(np.stack(planes)).permute(0, 3, 1, 2)
+            rows[part] = program((signal - 128) / 128).double().numpy()
+        ours[part] = np.asarray(from_pictures(metric, files, part).content)
+    apart = max(float(np.abs(rows[part] - ours[part]).max()) for part in rows)
+    wanted = 1000 * formula.kernel_distance(rows["dist_dir"], rows["ref_dir"], num_subsets=1)
+    value = metric.compare(ours["dist_dir"], ours["ref_dir"])
+    print(f"\nclean-fid: features differ by {apart:.1e} at most; KID x 1000 is {wanted:.4f} there, {value:.4f} here.")
+
+
 def interval(width: int, count: int, repeats: int = 20, fresh: int = 120) -> str:
     mixing = np.random.default_rng(99).standard_normal((width, width)) / np.sqrt(width) * np.linspace(1, 0.05, width)
 
@@ -138,6 +162,7 @@ def main() -> None:
     network()
     if options.calibration:
         calibration(options.calibration)
+        clean_peer(options.calibration)
     print("\n| numbers a picture | pictures | FID of fresh sets | jackknife | bootstrap | less bias | of 100,000 |")
     print("|---|---|---|---|---|---|---|")
     for width, count in ((24, 60), (24, 200), (100, 60), (100, 200)):

@@ -1,6 +1,6 @@
 """Whether face-quality judges order degradations, and what rejecting their worst faces saves a recogniser.
 
-    python benchmarks/quality_judges.py FACES [--people 30] [--judge NAME=CHECKPOINT ...] [--csv FILE]
+    python benchmarks/quality_judges.py FACES [--people 30] [--judge NAME=CHECKPOINT ...] [--json FILE]
 
 FACES holds `london512/`, `synthetic256-test/`, `lfw112/` and `lfw112_pairs.csv`. Order: Spearman's correlation of score
 and strength within each face, mean over faces (1 is a perfect order). Rejection: the error-versus-reject curve of
@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +29,7 @@ from facefort.models.judges.quality import QUALITY_JUDGES, QualityJudge, quality
 
 Array = NDArray[np.float64]
 Picture = NDArray[np.float32]
+Found = dict[str, dict[str, Any]]
 
 REJECTED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 FALSE_MATCHES = 1e-3
@@ -90,19 +93,20 @@ def order(judge: QualityJudge, steps: Tensor) -> tuple[float, Array]:
     return float(np.mean(found)), scores.mean(1)
 
 
-def order_table(judges: dict[str, QualityJudge], files: list[Path], size: int) -> list[str]:
+def order_table(judges: dict[str, QualityJudge], files: list[Path], size: int, found: Found, what: str) -> list[str]:
     rows = [f"| judge | {' | '.join(LADDERS)} |", f"|---|{'---|' * len(LADDERS)}"]
     steps = {kind: ladder(files, kind, size) for kind in LADDERS}
     for name, judge in judges.items():
         cells = []
         for kind in LADDERS:
             correlation, means = order(judge, steps[kind])
+            found.setdefault(name, {}).setdefault(f"spearman, {what}", {})[kind] = round(correlation, 3)
             cells.append(f"{correlation:.3f} ({means[0]:.3g} to {means[-1]:.3g})")
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return rows
 
 
-def reject_table(judges: dict[str, QualityJudge], folder: Path) -> list[str]:
+def reject_table(judges: dict[str, QualityJudge], folder: Path, found: Found) -> list[str]:
     files = sorted((folder / "lfw112").glob("*.jpg"))
     place = {file.name: index for index, file in enumerate(files)}
     faces = torch.stack([torch.from_numpy(cv2.imread(str(file))[:, :, ::-1].copy()) for file in files])
@@ -129,7 +133,10 @@ def reject_table(judges: dict[str, QualityJudge], folder: Path) -> list[str]:
     for name, quality in lower.items():
         kept = missed[np.argsort(-quality, kind="stable")]
         curve = np.array([kept[: max(1, round(len(kept) * (1 - share)))].mean() for share in np.arange(0, 0.501, 0.01)])
-        cells = [f"{100 * curve[round(100 * share)]:.1f} %" for share in REJECTED]
+        points = {f"{share:.0%}": round(100 * float(curve[round(100 * share)]), 2) for share in REJECTED}
+        found.setdefault(name, {})["percent of LFW pairs that dlib misses, by share rejected"] = points
+        found[name]["area under that curve, 1 at random"] = round(float(curve.mean() / curve[0]), 3)
+        cells = [f"{missed_part:.1f} %" for missed_part in points.values()]
         rows.append(f"| `{name}` | {' | '.join(cells)} | {curve.mean() / curve[0]:.3f} |")
     rows.append(f"| at random | {' | '.join([f'{100 * missed.mean():.1f} %'] * len(REJECTED))} | 1.000 |")
     return rows
@@ -140,14 +147,17 @@ def main() -> None:
     parser.add_argument("faces", type=Path, help="folder of the face collection")
     parser.add_argument("--people", type=int, default=30, help="faces of each ladder")
     parser.add_argument("--judge", action="append", default=[], help="NAME=CHECKPOINT, a judge with other weights")
+    parser.add_argument("--only", dest="own", action="store_false", help="only the judges that --judge names")
+    parser.add_argument("--json", type=Path, help="where the numbers of the last judge go")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     named: list[tuple[str, Path | None]] = [
-        (entry.name, None) for entry in QUALITY_JUDGES if not entry.facts.get("brought")
+        (entry.name, None) for entry in QUALITY_JUDGES if not entry.facts.get("brought") and options.own
     ]
     named += [(name, Path(path)) for name, _, path in (given.partition("=") for given in options.judge)]
     judges = {f"{name} ({path.parent.name})" if path else name: quality_judge(name, path) for name, path in named}
+    found: Found = {}
     london = sorted((options.faces / "london512").glob("*_neutral.jpg"))[: options.people]
     drawn = sorted((options.faces / "synthetic256-test").glob("*.webp"))[: options.people]
     for what, files, size in (
@@ -156,9 +166,11 @@ def main() -> None:
         ("generated faces (held out), 128 px", drawn, 128),
     ):
         print(f"\n## Order on the {what} ({len(files)} faces)\n")
-        print("\n".join(order_table(judges, files, size)))
+        print("\n".join(order_table(judges, files, size, found, what)), flush=True)
     print("\n## Pairs of one person that dlib misses on LFW, by share of rejected pairs\n")
-    print("\n".join(reject_table(judges, options.faces)))
+    print("\n".join(reject_table(judges, options.faces, found)))
+    if options.json:
+        options.json.write_text(json.dumps(found[list(judges)[-1]], indent=1))
 
 
 if __name__ == "__main__":

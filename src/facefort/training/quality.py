@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
 from facefort import config, runtime
 from facefort.config import option
 from facefort.errors import TrainingError
-from facefort.files import atomic, write_text
+from facefort.files import atomic, sha256_file, write_text
 from facefort.models.judges.chips import cut
 from facefort.models.judges.identity import recogniser
+from facefort.models.judges.quality import load_strictly
 from facefort.models.judges.sdd_quality import SDDQuality
+from facefort.models.weights import save_weights
 from facefort.pictures.tensors import from_bytes
+from facefort.training.export import public
 from facefort.training.versions import FaceVersions
 
 Labels = NDArray[np.float64]
@@ -171,7 +176,7 @@ def train_quality(recipe: QualityRecipe, data: QualityData, out: Path) -> tuple[
     Args:
         recipe: settings.
         data: from :func:`prepare`.
-        out: run folder; gets ``recipe.yaml``, ``log.csv`` and ``last.pt``.
+        out: run folder; gets ``recipe.yaml``, ``log.csv``, ``last.pt`` and ``facts.yaml``.
 
     Returns:
         The judge in evaluation mode, and facts of the run for its card.
@@ -220,7 +225,41 @@ def train_quality(recipe: QualityRecipe, data: QualityData, out: Path) -> tuple[
         "held_out": _validate(network, data, held),
         "machine": runtime.describe(place),
     }
+    write_text(out / "facts.yaml", yaml.safe_dump(facts, sort_keys=False))
     return network, facts
+
+
+def export_judge(run: Path, target: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the weights of a finished run as bfloat16 ``target`` (.safetensors) and their card beside it (.yaml).
+
+    Args:
+        run: folder of the run.
+        target: where the weights go.
+        scores: what the finished judge was measured to do.
+
+    Returns:
+        The card.
+    """
+    network = load_strictly(SDDQuality, run / "last.pt")
+    save_weights(target, network.state_dict(), {"architecture": "quality-sdd"})
+    recipe = config.to_plain(config.load(QualityRecipe, run / "recipe.yaml"))
+    card: dict[str, Any] = {
+        "name": target.stem,
+        "paper": "Ou et al., SDD-FIQA: Unsupervised Face Image Quality Assessment with Similarity Distribution "
+        "Distance, CVPR 2021; the method only, network and training are facefort's",
+        "size": SDDQuality.size,
+        "parameters_m": round(sum(p.numel() for p in network.parameters()) / 1e6, 3),
+        "licence": SDDQuality.licence,
+        "sha256": sha256_file(target),
+        "training": {
+            **yaml.safe_load((run / "facts.yaml").read_text(encoding="utf-8")),
+            "recipe": {**recipe, "faces": public(recipe["faces"]), "people": public(recipe["people"])},
+        },
+        "scores": dict(scores),
+    }
+    text = yaml.safe_dump(msgspec.to_builtins(card, str_keys=True), sort_keys=False, allow_unicode=True, width=100)
+    write_text(target.with_suffix(".yaml"), text)
+    return card
 
 
 def _held_out(people: NDArray[np.int64], recipe: QualityRecipe) -> NDArray[np.bool_]:
