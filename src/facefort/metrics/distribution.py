@@ -3,8 +3,8 @@
 The Frechet distance of two Gaussians holds the trace of the root of the product of their covariances. With the set's
 centred features as the rows of A (N, D) and any R with R R' the reference's covariance, that trace is the sum of the
 singular values of A R / sqrt(N - 1), and those are the roots of the eigenvalues of the smaller of two Gram matrices.
-Below 2048 pictures this costs a fraction of a 2048 x 2048 matrix root, is exact, and cannot turn complex; a bootstrap
-replicate only weighs the rows anew, so that its cost is one list of eigenvalues.
+Below 2048 pictures this costs a fraction of a 2048 x 2048 matrix root, is exact, and cannot turn complex; a part of
+the set, or a resampled set, only weighs the rows anew, so that its cost is one list of eigenvalues.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _pooled(signal: Tensor) -> Features:
 
 
 class Frechet:
-    """The squared Frechet distance of a set, or of a resampled set, from a reference.
+    """The squared Frechet distance of a set, of a part of it, or of a resampled set from a reference.
 
     Args:
         features: of the set, (N, D).
@@ -76,8 +76,8 @@ class Frechet:
 
     def distance(self, counts: NDArray[np.int64] | None = None) -> float:
         """The distance where each picture occurs ``counts`` (N,) times; None for once each."""
-        total = len(self._rows)
-        weights = np.ones(total) if counts is None else counts.astype(np.float64)
+        weights = np.ones(len(self._rows)) if counts is None else counts.astype(np.float64)
+        total = weights.sum()
         drift = weights @ self._rows / total
         shift = self._shift + drift
         spread = (weights @ self._squares - total * drift @ drift) / (total - 1)
@@ -85,7 +85,7 @@ class Frechet:
 
     def _root_trace(self, weights: Array) -> float:
         """Trace of the root of the product of the covariances."""
-        total = len(weights)
+        total = weights.sum()
         kept = np.flatnonzero(weights)
         scale = np.sqrt(weights[kept] / (total - 1))
         if self._is_gram:
@@ -115,7 +115,7 @@ def frechet_distance(features: Features, reference: Features | Moments) -> float
 
 
 def frechet_replicates(features: Features, reference: Features | Moments, counts: NDArray[np.int64]) -> Array:
-    """The distance of each resampled set, (B,), from how often it drew each picture, (B, N)."""
+    """The distance of each of B sets, (B,), from how often it holds each picture, (B, N)."""
     problem = Frechet(features, reference)
     return np.array([problem.distance(row) for row in counts])
 
@@ -126,7 +126,7 @@ def kernel_distance(features: Features, reference: Features | Moments) -> float:
 
 
 def kernel_replicates(features: Features, reference: Features | Moments, counts: NDArray[np.int64]) -> Array:
-    """KID x 1000 of each resampled set, (B,); a picture is never compared with itself, however often it was drawn."""
+    """KID x 1000 of each of B sets, (B,); a picture is never compared with itself, however often a set holds it."""
     assert not isinstance(reference, Moments)
     weights = counts.T.astype(np.float64)
     total = weights.sum(0)

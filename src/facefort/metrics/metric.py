@@ -214,6 +214,21 @@ METRICS.add(
     "lmd-468", "facefort.metrics.landmarks:LMD_468", direction="lower", needs_reference=True, weights=("facemesh",)
 )
 
+METRICS.add(
+    "quality-mobilenet",
+    "facefort.metrics.quality:QUALITY_MOBILENET",
+    direction="higher",
+    needs_reference=False,
+    weights=("qualityface",),
+)
+METRICS.add(
+    "quality-sdd",
+    "facefort.metrics.quality:QUALITY_SDD",
+    direction="higher",
+    needs_reference=False,
+    weights=(),
+)
+
 
 def metric(name: str) -> Metric:
     """The metric called ``name``.

@@ -186,7 +186,9 @@ def load(path: Path | None = None) -> Inception:
         WeightsError: missing, damaged or another network.
     """
     path = path or assets.path(ASSET)
-    network = Inception()
+    with torch.device("meta"):
+        empty = Inception()
+    network = empty.to_empty(device="cpu")
     try:
         network.assign(read_parameters(path))
     except WeightsError as error:

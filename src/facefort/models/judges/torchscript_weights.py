@@ -38,7 +38,9 @@ def read_parameters(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path.name} is not a whole TorchScript file ({error})") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path.name} is damaged ({error})") from error
-    found = dict(_walk(tree, ""))
+    found = dict(_walk(tree, "")) if isinstance(tree, _Module) else {}
+    if not found:
+        raise WeightsError(f"{path.name} holds no parameters")
     if not all(bool(value.isfinite().all()) for value in found.values()):
         raise WeightsError(f"{path.name} holds numbers that are not finite")
     return found
@@ -48,7 +50,7 @@ class _Module:
     """Stand-in for a module of the file: its attributes lie in ``__dict__``."""
 
 
-def _walk(node: object, prefix: str) -> Iterator[tuple[str, Tensor]]:
+def _walk(node: _Module, prefix: str) -> Iterator[tuple[str, Tensor]]:
     for name, value in vars(node).items():
         if isinstance(value, Tensor):
             yield prefix + name, value
