@@ -9,7 +9,7 @@ are read out of the wheel, or of the folder that holds its ref_dir and dist_dir,
 Our values lie in results/metrics_calibration.json and are measured again only for the metrics named (all of them by
 default); peers' values lie in metrics_peers.yaml (published) and results/metrics_peers.yaml (measured by
 metrics_peers.py, in an environment that has them), scikit-image's are measured here. A metric that is registered later
-appears by itself. Without --tid2013 the values measured when the wheel was last at hand stay.
+appears by itself. Without --tid2013, and without the asset tid2013-calibration, their last values stay.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import yaml
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import facefort
-from facefort import __version__, samples
+from facefort import __version__, assets, samples
 from facefort.measuring import listing
 from facefort.measuring.result import PictureRow
 from facefort.pictures.photo import Photo
@@ -38,6 +38,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "metrics_calibration.json"
 PEERS = (HERE / "metrics_peers.yaml", HERE / "results" / "metrics_peers.yaml")
 PAGE = HERE.parent / "docs" / "metrics.md"
+ASSET = "tid2013-calibration"
 TID = ("I03", "I04", "I06", "I08", "I19")
 
 
@@ -93,7 +94,10 @@ def unpack(place: Path, folder: Path) -> None:
         for side, theirs in (("reference", "ref_dir"), ("test", "dist_dir")):
             target = folder / side / f"{name}.bmp"
             target.parent.mkdir(parents=True, exist_ok=True)
-            if place.is_dir():
+            flat = place / f"{theirs.removesuffix('_dir')}-{name}.bmp"  # as the asset keeps them
+            if flat.is_file():
+                data = flat.read_bytes()
+            elif place.is_dir():
                 data = next(place.rglob(f"{theirs}/{name}.bmp")).read_bytes()
             else:
                 data = zipfile.ZipFile(place).read(f"ResultsCalibra/{theirs}/{name}.bmp")
@@ -246,6 +250,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         places = {"generated": Path(scratch, "generated")}
         draw(places["generated"])
+        if options.tid2013 is None and ASSET in assets.ASSETS and assets.is_present(ASSET):
+            options.tid2013 = assets.path(ASSET, "ref-I03.bmp").parent
         if options.tid2013 is not None:
             places["tid2013"] = Path(scratch, "tid2013")
             unpack(options.tid2013, places["tid2013"])
