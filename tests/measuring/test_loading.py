@@ -58,7 +58,7 @@ def test_problems_of_a_unit_are_kept_apart(tmp_path, picture, write):
     large = write(tmp_path / "r.png", picture(0, 40, 60))
     loaded = load(0, Unit("a", test, large), Loading())
     assert loaded.problem == ""
-    assert loaded.reference_problem == "the picture is 30 x 20, its reference 60 x 40; give both one size"
+    assert loaded.reference_problem == "the picture is 30 x 20, its reference 60 x 40; give both one size, or add --fit"
     gone = load(1, Unit("a", tmp_path / "no.png", large), Loading())
     assert "does not exist" in gone.problem
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")

@@ -17,7 +17,11 @@ from facefort.measuring.settings import MeasureSettings
 from facefort.metrics import metric
 from facefort.metrics.statistics import mean_ci
 from facefort.pictures.photo import Photo
-from facefort.pictures.tensors import to_batch
+from facefort.pictures.tensors import round_to_8_bits, to_batch, to_pictures
+
+
+def resize(pictures, size):
+    return round_to_8_bits(torch.nn.functional.interpolate(pictures, size, mode="bicubic", antialias=True))
 
 
 def by_name(found):
@@ -68,7 +72,7 @@ def test_every_kind_of_trouble_is_a_row_and_never_a_number(folders, write, pictu
     rows = by_name(found)
     reasons = {name: row.reason for name, row in rows.items() if row.status == "failed"}
     assert reasons == {
-        "a5": "the picture is 40 x 40, its reference 48 x 48; give both one size",
+        "a5": "the picture is 40 x 40, its reference 48 x 48; give both one size, or add --fit",
         "a6": "the picture a6.png is one flat colour; what made it has failed",
         "a7": "the picture a7.png has one pixel; there is nothing to measure",
         "a8": f"{test / 'a8.png'} is empty (0 bytes); copy it again from where it came from",
@@ -205,6 +209,21 @@ def test_a_crop_border_is_cut_off_both_sides(folders):
     found = facefort.measure(*folders, metrics=["psnr-rgb"], crop_border=4, limit=1)
     pair = [Photo.read(folder / "a0.png").pixels[4:-4, 4:-4] for folder in folders]
     assert found.rows[0].values["psnr-rgb"] == pytest.approx(peak_signal_noise_ratio(*pair, data_range=1), abs=1e-4)
+
+
+def test_a_larger_reference_is_shrunk_where_the_user_says_so(tmp_path, write, picture):
+    large = picture(3, 96, 64)
+    small = resize(to_batch([large]), (48, 32))
+    write(tmp_path / "r" / "a.png", large)
+    write(tmp_path / "t" / "a.png", to_pictures(small)[0])
+    write(tmp_path / "r" / "b.png", picture(4, 96, 64))
+    write(tmp_path / "t" / "b.png", picture(4, 48, 48))
+    found = facefort.measure(tmp_path / "t", tmp_path / "r", metrics=["psnr-rgb"], fit=True)
+    assert found.rows[0].values["psnr-rgb"] == math.inf
+    assert found.rows[1].reason.startswith("the picture is 48 x 48, its reference 64 x 96")
+    assert "larger references were shrunk" in found.notes[0]
+    with pytest.raises(UsageError, match="leave --fit out"):
+        facefort.measure(tmp_path / "t", tmp_path / "r", protocol="restoreformer", fit=True)
 
 
 def test_pictures_of_several_sizes_are_measured_together_by_size(tmp_path, write, picture, toy):

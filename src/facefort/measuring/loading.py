@@ -9,11 +9,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch.nn.functional as F
 
 from facefort.errors import PictureError
 from facefort.measuring.units import Unit
 from facefort.pictures.levels import Levels, to_levels
 from facefort.pictures.photo import Photo
+from facefort.pictures.tensors import from_bytes, to_bytes
 
 BATCH_PIXELS = 512 * 512
 """Pixels that a picture of a full batch may have; of larger ones fewer are taken at a time."""
@@ -29,11 +31,13 @@ class Loading:
         size: side of the square pictures that a protocol prescribes; None takes any.
         crop_border: pixels cut off every side.
         rule: who prescribes the size, for the message.
+        fit: shrink a larger reference of the same shape to the picture's size.
     """
 
     size: int | None = None
     crop_border: int = 0
     rule: str = ""
+    fit: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +83,27 @@ def load(index: int, unit: Unit, how: Loading) -> Loaded:
     try:
         if unit.reference is not None and not reference_problem:
             reference, reference_sha256 = read(unit.reference, "the reference", how.crop_border)
+            if test is not None and how.fit:
+                reference = fitted(reference, height, width)
             if test is not None and reference.shape != test.shape:
                 there = f"{reference.shape[1]} x {reference.shape[0]}"
                 reference = None
-                reference_problem = f"the picture is {width} x {height}, its reference {there}; give both one size"
+                reference_problem = (
+                    f"the picture is {width} x {height}, its reference {there}; give both one size, or add --fit"
+                )
     except PictureError as error:
         reference_problem = str(error)
     return Loaded(index, unit, test, reference, width, height, problem, reference_problem, sha256, reference_sha256)
+
+
+def fitted(levels: Levels, height: int, width: int) -> Levels:
+    """A picture shrunk to a size of the same shape (antialiased bicubic, 8 bits); any other comes back as it is."""
+    rows, columns = levels.shape[:2]
+    if rows <= height or rows * width != columns * height:
+        return levels
+    small = F.interpolate(from_bytes(levels[None]), (height, width), mode="bicubic", antialias=True)
+    shrunk: Levels = to_bytes(small)[0]
+    return shrunk
 
 
 def read(path: Path, what: str = "the picture", crop_border: int = 0) -> tuple[Levels, str]:

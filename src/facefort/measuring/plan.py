@@ -102,7 +102,7 @@ def make_plan(settings: MeasureSettings) -> Plan:
         exclude,
         fail_if,
         settings.face_check and rule is None,
-        _notes(rule),
+        _notes(settings, rule),
         rule,
     )
 
@@ -199,13 +199,16 @@ def _without_set(metric: SetMetric, piece: str, settings: MeasureSettings) -> st
 
 def _how(settings: MeasureSettings, rule: Protocol | None) -> Loading:
     if rule is None:
-        return Loading(crop_border=settings.crop_border)
+        return Loading(crop_border=settings.crop_border, fit=settings.fit)
+    if settings.fit:
+        raise UsageError(f"--protocol {rule.name} measures pictures as they are; leave --fit out")
     if settings.crop_border not in (0, rule.pictures.crop_border):
         raise UsageError(f"--protocol {rule.name} crops {rule.pictures.crop_border} px; leave --crop-border out")
     return Loading(rule.pictures.size, rule.pictures.crop_border, rule.name)
 
 
-def _notes(rule: Protocol | None) -> tuple[str, ...]:
+def _notes(settings: MeasureSettings, rule: Protocol | None) -> tuple[str, ...]:
     if rule is None:
-        return ()
+        fitted = "larger references were shrunk to the pictures' size; compare only with numbers made so"
+        return (fitted,) if settings.fit else ()
     return (f"protocol {rule.name}: {rule.title}", *(f"not stated by the paper: {text}" for text in rule.unstated))

@@ -39,6 +39,7 @@ class MeasureSettings:
     )
     fail_if: tuple[str, ...] = option("exit with 3 where a mean is like this: 'lpips-vgg > 0.3'", (), metavar="LIST")
     crop_border: int = option("pixels cut off every side before anything is measured", 0, low=0)
+    fit: bool = option("shrink a larger reference of the same shape to the picture's size (antialiased bicubic)", False)
     face_check: bool = option("look for a face before measuring who it is", True)
     limit: int | None = option("measure only the first pictures", None, low=1)
     batch: int = option("pictures at a time (of 512 px; fewer of larger ones)", 4, low=1)
