@@ -125,8 +125,11 @@ def autoencoder() -> Iterator[Row]:
 
 
 def restoreformer() -> Iterator[Row]:
-    ours, theirs = RestoreFormer(), peer("gfpgan.archs.restoreformer_arch").RestoreFormer(
-        n_embed=1024, embed_dim=256, ch=64, ch_mult=(1, 2, 2, 4, 4, 8), attn_resolutions=(16,), head_size=8
+    ours, theirs = (
+        RestoreFormer(),
+        peer("gfpgan.archs.restoreformer_arch").RestoreFormer(
+            n_embed=1024, embed_dim=256, ch=64, ch_mult=(1, 2, 2, 4, 4, 8), attn_resolutions=(16,), head_size=8
+        ),
     )
     shared(ours, theirs)
     for size in (256, 512):
@@ -148,7 +151,12 @@ def gfpgan() -> Iterator[Row]:
     for size, multiplier in ((256, 1), (512, 2)):
         ours = GFPGANv1Clean(size, channel_multiplier=multiplier)
         theirs = module.GFPGANv1Clean(
-            size, channel_multiplier=multiplier, fix_decoder=False, input_is_latent=True, different_w=True, sft_half=True
+            size,
+            channel_multiplier=multiplier,
+            fix_decoder=False,
+            input_is_latent=True,
+            different_w=True,
+            sft_half=True,
         )
         shared(ours, theirs)
         x = picture(size)

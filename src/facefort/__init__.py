@@ -17,6 +17,7 @@ _PUBLIC = {
     "build": "facefort.models",
     "restore": "facefort.restoring",
     "attack": "facefort.attacks",
+    "measure": "facefort.measuring",
 }
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "attack",
     "build",
     "load",
+    "measure",
     "restore",
 ]
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from facefort.attacks import attack
     from facefort.errors import FacefortError
     from facefort.faces.face import Face
+    from facefort.measuring import measure
     from facefort.models import build, load
     from facefort.models.restorer import Restorer
     from facefort.pictures.photo import Photo

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,3 +32,12 @@ def noisy() -> Callable[[Tensor, float], Tensor]:
 def astronaut(as_tensor) -> Tensor:
     """The photograph that scikit-image carries, (1, 3, 512, 512)."""
     return as_tensor(data.astronaut())
+
+
+@pytest.fixture(scope="session")
+def calibration() -> Path:
+    """The five TID2013 pictures that the pyiqa wheel carries, from the folder that FACEFORT_CALIBRATION names."""
+    place = os.environ.get("FACEFORT_CALIBRATION", "")
+    if not place or not (Path(place) / "dist_dir").is_dir():
+        pytest.skip("FACEFORT_CALIBRATION does not name pyiqa's ResultsCalibra folder")
+    return Path(place)

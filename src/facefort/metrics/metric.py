@@ -119,20 +119,7 @@ class Metric:
         return self.compute_within(pictures, reference.to(pictures), mask.to(pictures))
 
     def _check(self, pictures: Tensor, what: str) -> None:
-        shape = tuple(pictures.shape)
-        if len(shape) != 4 or shape[1] != 3 or 0 in shape or not pictures.is_floating_point():
-            raise PictureError(
-                f"{self.name} takes {what} as floats of shape (N, 3, H, W), not {pictures.dtype} {shape}"
-            )
-        if min(shape[2:]) < self.smallest:
-            raise PictureError(
-                f"{self.name} needs {what} of at least {self.smallest} px a side, not {shape[3]} x {shape[2]}"
-            )
-        low, high = (bound.item() for bound in pictures.detach().aminmax())
-        if math.isnan(low) or math.isnan(high):
-            raise PictureError(f"{self.name} was given {what} with NaN in them; what made them has failed")
-        if low < -_SLACK or high > 1 + _SLACK:
-            raise PictureError(f"{self.name} takes {what} in [0, 1], not {low:g} to {high:g}; scale or clip them first")
+        check_pictures(self.name, pictures, what, self.smallest)
 
     def _check_faces(self, pictures: Tensor, known: bool, what: str) -> None:
         if not self.needs_face:
@@ -153,6 +140,24 @@ class Metric:
                 f"{self.name} sees no aligned face in {what} {', '.join(faceless)} of {len(crops)}; align the faces, "
                 "and leave out what shows none"
             )
+
+
+def check_pictures(name: str, pictures: Tensor, what: str, smallest: int = 1) -> None:
+    """Refuse what the metric called ``name`` cannot score.
+
+    Raises:
+        PictureError: not floats (N, 3, H, W) in [0, 1], NaN, or smaller than ``smallest``.
+    """
+    shape = tuple(pictures.shape)
+    if len(shape) != 4 or shape[1] != 3 or 0 in shape or not pictures.is_floating_point():
+        raise PictureError(f"{name} takes {what} as floats of shape (N, 3, H, W), not {pictures.dtype} {shape}")
+    if min(shape[2:]) < smallest:
+        raise PictureError(f"{name} needs {what} of at least {smallest} px a side, not {shape[3]} x {shape[2]}")
+    low, high = (bound.item() for bound in pictures.detach().aminmax())
+    if math.isnan(low) or math.isnan(high):
+        raise PictureError(f"{name} was given {what} with NaN in them; what made them has failed")
+    if low < -_SLACK or high > 1 + _SLACK:
+        raise PictureError(f"{name} takes {what} in [0, 1], not {low:g} to {high:g}; scale or clip them first")
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -207,6 +212,21 @@ for _kind, _direction, _weights in (
     )
 METRICS.add(
     "lmd-468", "facefort.metrics.landmarks:LMD_468", direction="lower", needs_reference=True, weights=("facemesh",)
+)
+
+METRICS.add(
+    "quality-mobilenet",
+    "facefort.metrics.quality:QUALITY_MOBILENET",
+    direction="higher",
+    needs_reference=False,
+    weights=("qualityface",),
+)
+METRICS.add(
+    "quality-sdd",
+    "facefort.metrics.quality:QUALITY_SDD",
+    direction="higher",
+    needs_reference=False,
+    weights=(),
 )
 
 

@@ -55,7 +55,7 @@ def read_checkpoint(path: Path, max_bytes: int = MAX_BYTES) -> Checkpoint:
         raise WeightsError(f"{path.name} is empty; download it again")
     if size > max_bytes:
         raise WeightsError(f"{path.name} is {size / 2**30:.1f} GiB, more than the {max_bytes / 2**30:.0f} GiB allowed")
-    tree = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    tree = _read_safetensors(path) if _is_safetensors(path) else read_pickle(path)
     wrapper, state = unwrap(tree)
     if not state:
         raise WeightsError(f"{path.name} holds no weights")
@@ -136,7 +136,13 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path.name} is damaged: {error}; download it again") from None
 
 
-def _read_pickle(path: Path) -> Any:  # noqa: ANN401
+def read_pickle(path: Path) -> Any:  # noqa: ANN401
+    """The tree that torch pickled, built of tensors and plain values only.
+
+    Raises:
+        WeightsError: not such a file, damaged or truncated.
+        UnsafeCheckpointError: it asks for more.
+    """
     try:
         # A stream rather than a path: torch looks at a path's suffix, and a suffix proves nothing.
         with path.open("rb") as stream, warnings.catch_warnings():

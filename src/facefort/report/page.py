@@ -15,7 +15,9 @@ from markupsafe import Markup
 
 from facefort.errors import UsageError
 from facefort.files import write_text
+from facefort.measuring.result import Measurement
 from facefort.report.audit_page import audit_context
+from facefort.report.measure_page import measure_context, run_context
 from facefort.report.restore_page import restore_context
 from facefort.runs import RunFolder
 
@@ -24,6 +26,7 @@ PAGE = "report.html"
 _CONTEXTS: dict[str, Callable[[RunFolder], dict[str, Any]]] = {
     "audit": audit_context,
     "restore": restore_context,
+    "measure": run_context,
 }
 
 
@@ -72,6 +75,11 @@ def render_page(run: RunFolder) -> str:
     if verb not in _CONTEXTS:
         raise UsageError(f"a run of '{verb}' has no page; pages exist for: {', '.join(_CONTEXTS)}")
     return _render(verb, _CONTEXTS[verb](run))
+
+
+def render_measured(measurement: Measurement) -> str:
+    """The HTML of a measurement that has no run folder."""
+    return _render("measure", measure_context(measurement))
 
 
 def _render(template: str, context: dict[str, Any]) -> str:

@@ -91,20 +91,20 @@ def render(table: Table, form: str) -> str:
 def to_markdown(table: Table) -> str:
     """GitHub Markdown: one line per condition, the best mean of each column bold."""
     head = ["", *(_titled(measure) for measure in table.measures), "n"]
-    lines = [_pipes(head), _pipes([":--", *["--:"] * (len(head) - 1)])]
+    lines = [pipes(head), pipes([":--", *["--:"] * (len(head) - 1)])]
     for condition in table.conditions:
         cells = []
         for measure in table.measures:
             text = _in_text(table, condition, measure)
             cells.append(f"**{text}**" if table.is_best(condition, measure) else text)
-        lines.append(_pipes([_escape_markdown(condition.name), *cells, _n_of(table, condition)]))
-    return "\n".join([f"**{_escape_markdown(table.title)}**", "", *lines, ""])
+        lines.append(pipes([escape_markdown(condition.name), *cells, _n_of(table, condition)]))
+    return "\n".join([f"**{escape_markdown(table.title)}**", "", *lines, ""])
 
 
 def to_latex(table: Table) -> str:
     """A booktabs tabular: one line per condition, the best mean of each column bold."""
     arrows = {"higher": r" $\uparrow$", "lower": r" $\downarrow$", None: ""}
-    head = [f"{_escape_latex(_label(measure))}{arrows[measure.better]}" for measure in table.measures]
+    head = [f"{escape_latex(_label(measure))}{arrows[measure.better]}" for measure in table.measures]
     lines = [f"% {table.title}".replace("\n", " "), rf"\begin{{tabular}}{{l{'r' * (len(head) + 1)}}}", r"\toprule"]
     lines += [" & ".join(["", *head, "$n$"]) + r" \\", r"\midrule"]
     for condition in table.conditions:
@@ -112,7 +112,7 @@ def to_latex(table: Table) -> str:
         for measure in table.measures:
             text = _in_text(table, condition, measure).replace("∞", r"$\infty$").replace(ABSENT, "--")
             cells.append(rf"\textbf{{{text}}}" if table.is_best(condition, measure) else text)
-        lines.append(" & ".join([_escape_latex(condition.name), *cells, _n_of(table, condition)]) + r" \\")
+        lines.append(" & ".join([escape_latex(condition.name), *cells, _n_of(table, condition)]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -144,9 +144,9 @@ def to_json(table: Table) -> str:
         {
             "condition": condition.name,
             "measure": measure.name,
-            "mean": _strict(one.mean),
-            "low95": _strict(one.low),
-            "high95": _strict(one.high),
+            "mean": strict(one.mean),
+            "low95": strict(one.low),
+            "high95": strict(one.high),
             "n": one.n,
             "n_infinite": one.n_infinite,
             "best": table.is_best(condition, measure),
@@ -266,17 +266,20 @@ def _span(counts: set[int]) -> str:
     return str(min(counts)) if len(counts) == 1 else f"{min(counts)}–{max(counts)}"
 
 
-def _pipes(cells: Sequence[str]) -> str:
+def pipes(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it is."""
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
 
 
-def _escape_latex(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """Text that LaTeX shows as it is."""
     text = text.replace("\\", "\0")
     for sign in "&%$#_{}":
         text = text.replace(sign, f"\\{sign}")
@@ -285,5 +288,6 @@ def _escape_latex(text: str) -> str:
     return " ".join(text.split())
 
 
-def _strict(value: float) -> float | str:
+def strict(value: float) -> float | str:
+    """A number that JSON has, or its name."""
     return value if math.isfinite(value) else str(value)

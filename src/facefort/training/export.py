@@ -48,8 +48,8 @@ def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> 
             "minutes": round(state["seconds"] / 60),
             "recipe": {
                 **recipe,
-                "data": {**recipe["data"], "faces": _public(recipe["data"]["faces"])},
-                "samples": _public(recipe["samples"]),
+                "data": {**recipe["data"], "faces": public(recipe["data"]["faces"])},
+                "samples": public(recipe["samples"]),
             },
             "machine": runtime.describe(restorer.runtime),
         },
@@ -63,7 +63,7 @@ def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> 
     return card
 
 
-def _public(source: str) -> str:
+def public(source: str) -> str:
     """A face source without the folders that lead to it: a card says which faces, not where somebody keeps them."""
     return "/".join(Path(source).parts[-2:]) if "/" in source else source
 

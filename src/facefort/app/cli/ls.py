@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -42,10 +43,16 @@ def _presets() -> Rows:
     return [{"name": preset.name, "source": preset.source} for preset in PRESETS.values()]
 
 
-def _metrics() -> Registry[Any]:
-    from facefort.metrics import METRICS
+def _metrics() -> Rows:
+    from facefort.measuring.listing import metrics
 
-    return METRICS
+    return metrics()
+
+
+def _protocols() -> Rows:
+    from facefort.measuring.listing import protocol_rows
+
+    return protocol_rows()
 
 
 def _security_metrics() -> Rows:
@@ -103,7 +110,8 @@ def _regions() -> Rows:
 KINDS: dict[str, Callable[[], Rows]] = {
     "models": _models,
     "architectures": _registry(_architectures),
-    "metrics": _registry(_metrics),
+    "metrics": _metrics,
+    "protocols": _protocols,
     "security-metrics": _security_metrics,
     "datasets": _datasets,
     "published-tables": _published,
@@ -134,10 +142,53 @@ def command(kind: str | None, pattern: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=str))
         return
+    lines = {"metrics": _metric_lines, "protocols": _protocol_lines}.get(kind, _lines)
+    for line in lines(rows):
+        click.echo(line)
+
+
+def _lines(rows: Rows) -> Iterator[str]:
+    """One line a row: its name and its facts."""
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         facts = ", ".join(f"{key} {_short(value)}" for key, value in row.items() if key != "name")
-        click.echo(f"{row['name']:<{width}}  {facts}".rstrip())
+        yield f"{row['name']:<{width}}  {facts}".rstrip()
+
+
+def _metric_lines(rows: Rows) -> Iterator[str]:
+    """Name, direction, range, cost and needs; below it the definition and what it is tested against."""
+    from facefort.measuring.listing import needs
+
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        arrow = {"higher": "↑", "lower": "↓"}[row["direction"]]
+        low, high = (str(end).replace("inf", "∞") if isinstance(end, str) else f"{end:g}" for end in row["range"])
+        reach = f"{low} to {high} {row['unit']}".rstrip()
+        cost = "" if row["cost_ms"] is None else f"{row['cost_ms']:.0f} ms" if row["cost_ms"] >= 1 else "<1 ms"
+        yield from _wrapped(f"{row['name']:<{width}} {arrow} {reach:<12} {cost:>8}  needs {needs(row)}", width + 34)
+        yield from _wrapped(f"    {row['variant']}", 4)
+        yield from _wrapped(f"    tested against {row['reference']}", 4)
+
+
+def _protocol_lines(rows: Rows) -> Iterator[str]:
+    for row in rows:
+        yield from _wrapped(f"{row['name']}: {row['title']}", 4)
+        size = row["pictures"]["size"]
+        yield from _wrapped(f"    {', '.join(row['metrics'])}; {size} x {size} px, 8 bits", 4)
+        for piece in row["bring"]:
+            yield from _wrapped(f"    bring for {piece['metric']}: {piece['what']}; {piece['where']}", 6)
+        for text in row["unstated"]:
+            yield from _wrapped(f"    not stated: {text}", 6)
+        if row["hint"]:
+            yield from _wrapped(f"    {row['hint']}", 4)
+        yield from _wrapped(f"    source: {row['source']}", 4)
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    """Lines of at most 100 columns; those after the first are indented."""
+    return textwrap.wrap(
+        text, 100, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
 
 
 def _short(value: Any) -> str:  # noqa: ANN401

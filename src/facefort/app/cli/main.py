@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Restore sample photos, audit the bundled restorer, write one page."),
     "restore": ("restore", "Restore the faces of photos; whole photo in, whole photo out."),
     "attack": ("attack", "Find the small change that breaks a restoration."),
+    "measure": ("measure", "Measure pictures: metrics of folders, papers' protocols."),
     "audit": ("audit", "Measure a restorer: quality, robustness, one page."),
     "train": ("train", "Train a restorer by a recipe; resumes where it stopped."),
     "report": ("report", "Write the page and tables of a run folder again."),
