@@ -16,10 +16,11 @@ from facefort import config
 from facefort.errors import ConfigError, TrainingError
 from facefort.models import build, load
 from facefort.training.critics import Critic
-from facefort.training.data import Batches, FaceBank, prefetched
+from facefort.training.data import Batches, FaceBank, LabelledBatches, prefetched
 from facefort.training.export import export_weights
 from facefort.training.loop import Trainer, Watch
-from facefort.training.recipe import CriticSettings, Recipe
+from facefort.training.recipe import CriticSettings, DataSettings, Recipe
+from facefort.training.robust import with_twins
 from facefort.training.run import _beginning
 
 TINY = {"out_size": 32, "num_style_feat": 8, "num_mlp": 0, "narrow": 0.03125, "channel_multiplier": 1}
@@ -278,3 +279,31 @@ def test_kill_9_loses_at_most_what_came_after_the_last_checkpoint(faces: Path, t
     straight = trainer(settings, tmp_path / "straight")
     straight.run()
     assert_equal(weights(resumed), weights(straight))
+
+
+def test_adversarial_training_attacks_half_of_a_batch_within_the_budget(faces: Path, tmp_path: Path) -> None:
+    settings = recipe(faces, robust={"epsilon": 4 / 255, "steps": 2}, steps=1)
+    model = trainer(settings, tmp_path)
+    clean, degraded = model.batches[0]
+    given, wanted = with_twins(model.restorer, degraded, clean, settings.robust, 0)
+    assert torch.equal(given[:2], degraded[:2])
+    assert torch.equal(wanted[:2], wanted[2:])
+    change = given[2:] - given[:2]
+    assert 3.9 / 255 < change.abs().max() <= 4 / 255 + 1e-6
+    with torch.no_grad():
+        before, after = ((model.restorer(part) - clean[:2]).square().mean() for part in (given[:2], given[2:]))
+    assert after > before
+    model.run()
+
+
+def test_labels_follow_their_faces(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facefort.training.data.part_labels", lambda crop: (crop[..., 1] > 0.5).astype(np.uint8))
+    settings = config.validate(DataSettings, {"faces": str(faces), "colour": 0, "jitter": 0.1, "warp": 0.01})
+    bank = FaceBank(sorted(faces.iterdir()), 32)
+    labelled = LabelledBatches(Batches(bank, settings, 0, 4), tmp_path / "labels.npy", [0, 1])
+    labels, _ = labelled[3]
+    clean, _ = Batches(bank, settings, 0, 4)[3]
+    assert labels.shape == (4, 1, 32, 32)
+    agrees = (labels[:, 0] == (clean[:, 1] > 0.5).float()).float().mean()
+    assert agrees > 0.93
+    assert (tmp_path / "labels.npy").exists()
