@@ -11,10 +11,10 @@ import math
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.models.blocks.input_fusion import InputFusion
 from facefort.models.blocks.stylegan2_clean import StyleGAN2Decoder, stylegan_channels
 from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
@@ -37,36 +37,6 @@ class ResBlock(nn.Module):
         if self.scale < 1:
             return out + self.skip(_resize(x, self.scale))
         return out + _resize(self.skip(x), self.scale)
-
-
-class InputFusion(nn.Module):
-    """Full-resolution mixing of the decoder's picture with the input; not in the paper.
-
-    The U-Net sees the input through half its resolution, so that a faintly degraded face loses detail that it still
-    had. Here a gate per pixel and colour takes back what the input shows well enough, and an offset mends it.
-
-    Args:
-        width: channels of the U-Net's last feature.
-        hidden: channels of the two hidden layers.
-    """
-
-    def __init__(self, width: int, hidden: int = 24) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width + 6, hidden, 3, 1, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(hidden, hidden, 3, 1, 1),
-            nn.LeakyReLU(0.2),
-        )
-        self.last = nn.Conv2d(hidden, 6, 3, 1, 1)
-        nn.init.zeros_(self.last.weight)
-        self.last.bias = nn.Parameter(torch.tensor([-3.0] * 3 + [0.0] * 3))  # begins with 5 % of the input
-
-    def forward(self, feature: Tensor, image: Tensor, x: Tensor) -> Tensor:
-        """(N, C, S, S), (N, 3, S, S) and (N, 3, S, S) -> (N, 3, S, S) float32."""
-        gate, offset = self.last(self.body(torch.cat([feature, image, x], 1))).float().chunk(2, dim=1)
-        image, x = image.float(), x.float()
-        return image + gate.sigmoid() * (x - image) + offset
 
 
 class GFPGANv1Clean(nn.Module):
