@@ -61,15 +61,20 @@ def prepare() -> None:
 
 
 def shared(ours: nn.Module, theirs: nn.Module) -> None:
-    """Random weights in both networks, the same ones; every name must be known to both."""
+    """Random weights in both networks, the same ones; every name must be known to both.
+
+    They are scaled so that features stay of the size of one and the picture about in [-1, 1], as in trained networks.
+    """
     generator = torch.Generator().manual_seed(0)
+    last = [name for name, value in ours.named_parameters() if value.ndim == 4 and len(value) == 3]
     for name, value in ours.named_parameters():
-        if name.endswith("embedding.weight") or (value.ndim == 1 and not name.endswith("bias")):
-            spread, centre = (1.0, 0.0) if name.endswith("embedding.weight") else (0.1, 1.0)
-        elif "position_emb" in name or value.ndim == 1:
-            spread, centre = 0.1, 0.0
-        else:
-            spread, centre = value[0].numel() ** -0.5, 0.0
+        centre, spread = 0.0, 0.1
+        if name.endswith("embedding.weight"):
+            spread = 1.0
+        elif value.ndim == 1 and name.endswith("weight"):
+            centre = 1.0
+        elif value.ndim > 1 and "position_emb" not in name:
+            spread = value[0].numel() ** -0.5 * (0.25 if name in last or "fuse_convs" in name else 1.0)
         value.data = torch.randn(value.shape, generator=generator) * spread + centre
     theirs.load_state_dict(ours.state_dict(), strict=True)
     ours.load_state_dict(theirs.state_dict(), strict=True)

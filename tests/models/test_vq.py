@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facefort.models.blocks.patchgan import PatchDiscriminator
-from facefort.models.blocks.preactivation import norm_swish_conv
+from facefort.models.blocks.preactivation import GroupNorm, norm_swish_conv
 from facefort.models.blocks.vq import (
     GRAD_MODES,
     AttnBlock,
@@ -117,6 +117,36 @@ def test_fused_operation_equals_its_definition(layout: torch.memory_format, froz
     gradients = torch.autograd.grad((fused * towards).sum(), [x, *weights])
     expected = torch.autograd.grad((plain * towards).sum(), [x, *weights])
     assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(gradients, expected, strict=True))
+
+
+def test_normalisation_equals_its_definition() -> None:
+    torch.manual_seed(0)
+    ours, plain = GroupNorm(2, 6, eps=1e-6).double(), nn.GroupNorm(2, 6, eps=1e-6).double()
+    nn.init.normal_(ours.weight)
+    nn.init.normal_(ours.bias)
+    plain.load_state_dict(ours.state_dict())
+    x = (torch.randn(3, 6, 4, 5).double() * 2 + 3).requires_grad_()
+    towards = torch.randn_like(x)
+    gradients = torch.autograd.grad((ours(x) * towards).sum(), [x, ours.weight, ours.bias])
+    expected = torch.autograd.grad((plain(x) * towards).sum(), [x, plain.weight, plain.bias])
+    assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(gradients, expected, strict=True))
+    with torch.no_grad():
+        assert torch.equal(ours(x), plain(x))
+
+
+def test_bfloat16_gradients_are_those_of_float32_but_for_rounding() -> None:
+    torch.manual_seed(0)
+    norm, conv = nn.GroupNorm(4, 16, eps=1e-6), nn.Conv2d(16, 16, 3, 1, 1)
+    x = torch.randn(2, 16, 24, 24).contiguous(memory_format=torch.channels_last)
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        z = x.to(dtype).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+            out = norm_swish_conv(z, norm, conv)
+        assert out.dtype is dtype
+        gradients.append(torch.autograd.grad(out.float().square().mean(), [z, norm.weight, conv.weight, conv.bias]))
+    for exact, rough in zip(*gradients, strict=True):
+        assert (exact - rough).norm() < 0.02 * exact.norm()
 
 
 def test_the_input_survives_where_no_gradient_is_kept() -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facefort.models.blocks.preactivation import norm_swish_conv
+from facefort.models.blocks.preactivation import GroupNorm, norm_swish_conv
 
 GradMode = Literal["official", "ste", "soft"]
 """Gradient through a look-up: "official" as the method's own code has it, "ste" straight through to the feature that
@@ -45,9 +45,9 @@ def norm_groups(narrowest: int) -> int:
     return 32 if narrowest >= 64 else max(1, narrowest // 4)
 
 
-def normalise(channels: int, groups: int = 32) -> nn.GroupNorm:
+def normalise(channels: int, groups: int = 32) -> GroupNorm:
     """Group normalisation as in all these networks."""
-    return nn.GroupNorm(groups, channels, eps=_EPSILON)
+    return GroupNorm(groups, channels, eps=_EPSILON)
 
 
 class ResBlock(nn.Module):
