@@ -8,6 +8,7 @@ A codebook look-up has no derivative. What stands in for it is a choice, :data:`
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal, NamedTuple
 
 import torch
@@ -205,7 +206,7 @@ class VectorQuantizer(nn.Module):
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Lookup]:
         """(N, C, H, W) -> quantised map (N, C, H, W) float32, codebook loss (scalar), :class:`Lookup`."""
-        with torch.autocast(z.device.type, enabled=False):
+        with in_float32(z):
             z = z.float()
             vectors = z.permute(0, 2, 3, 1)
             codes = self.embedding.weight
@@ -228,6 +229,11 @@ class VectorQuantizer(nn.Module):
     def look_up(self, indices: Tensor) -> Tensor:
         """Codes by their indices, (N, H, W) -> (N, C, H, W)."""
         return self.embedding(indices).permute(0, 3, 1, 2)
+
+
+def in_float32(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Where autocast is off, on the device of ``x``; tensors without data ("meta") know no autocast."""
+    return contextlib.nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def mixture(logits: Tensor, codes: Tensor, temperature: float = 1.0) -> Tensor:
