@@ -239,6 +239,19 @@ def test_a_picture_loss_trains_the_transformer_in_soft_only(x: Tensor) -> None:
         assert (network.idx_pred_layer[1].weight.grad is not None) is trained
 
 
+def test_it_learns(x: Tensor) -> None:
+    network = tiny().train()
+    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+    target, losses = x.detach().clamp(-1, 1) * 0.5, []
+    for _ in range(25):
+        loss = (network(x, w=0.5, adain=True)[0] - target).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
 def test_mixed_features_are_cut_off_where_asked(x: Tensor) -> None:
     network = tiny(grad_mode="soft")
     whole, cut = input_gradient(network, x, w=1), None
@@ -284,3 +297,5 @@ def test_impossible_options_are_refused() -> None:
         build("codeformer", **TINY, connect_list=[64])
     with pytest.raises(UsageError, match="grad_mode is one of"):
         build("codeformer", **TINY, grad_mode="none")
+    with pytest.raises(UsageError, match="fix_modules holds names out of encoder"):
+        build("codeformer", **TINY, fix_modules=["decoder"])

@@ -96,6 +96,21 @@ def test_the_same_weights_take_other_sizes(x: Tensor) -> None:
     assert small(x[..., :32, :32])[0].shape == (2, 3, 32, 32)
 
 
+def test_it_learns(x: Tensor) -> None:
+    network = tiny().train()
+    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+    small = x.detach()[..., :32, :32]
+    target, losses = small.clamp(-1, 1) * 0.5, []
+    for _ in range(25):
+        picture, codebook, _, _ = network(small)
+        loss = (picture - target).abs().mean()
+        optimiser.zero_grad()
+        (loss + codebook).backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
 def test_gradient_modes(x: Tensor) -> None:
     network = tiny()
     pictures, gradients = [], {}

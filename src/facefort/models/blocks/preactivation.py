@@ -104,10 +104,12 @@ class _NormSwishConv(torch.autograd.Function):
 def _normalise(x: Tensor, scale: Tensor, shift: Tensor, norm: nn.GroupNorm) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised map, and the mean and inverse deviation of its groups (N, G)."""
     n, channels, height, width = x.shape
-    out: tuple[Tensor, Tensor, Tensor] = torch.native_group_norm(
-        x, scale, shift, n, channels, height * width, norm.num_groups, norm.eps
+    # Only the processor's kernel takes a bfloat16 map and float32 parameters.
+    given = x if x.device.type == "cpu" else x.to(scale.dtype)
+    normed, mean, deviation = torch.native_group_norm(
+        given, scale, shift, n, channels, height * width, norm.num_groups, norm.eps
     )
-    return out
+    return normed.to(x.dtype), mean, deviation
 
 
 def _backward(

@@ -147,8 +147,11 @@ class CodeFormer(VQAutoEncoder):
         )
         self._encoder_taps = {self.encoder.taps[level]: str(side) for side, level in levels.items()}
         self._generator_taps = {self.generator.taps[level]: str(side) for side, level in levels.items()}
+        parts = dict(self.named_children())
+        if not set(fix_modules) <= set(parts):
+            raise ValueError(f"fix_modules holds names out of {', '.join(parts)}, not {list(fix_modules)}")
         for name in fix_modules:
-            self.get_submodule(name).requires_grad_(False)
+            parts[name].requires_grad_(False)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, w: float = 0, detach_16: bool = True, code_only: bool = False, adain: bool = False
