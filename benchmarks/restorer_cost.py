@@ -14,6 +14,7 @@ of a gradient exceeds its limit.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import resource
@@ -49,7 +50,8 @@ def official(name: str) -> nn.Module:
         network = peer("codeformer.basicsr.archs.codeformer_arch").CodeFormer()
     elif name == "restoreformer":
         settings = {"ch": 64, "ch_mult": (1, 2, 2, 4, 4, 8), "attn_resolutions": (16,), "head_size": 8}
-        network = peer("gfpgan.archs.restoreformer_arch").RestoreFormer(**settings)
+        with contextlib.redirect_stdout(None):
+            network = peer("gfpgan.archs.restoreformer_arch").RestoreFormer(**settings)
     else:
         settings = {"fix_decoder": False, "input_is_latent": True, "different_w": True, "sft_half": True}
         network = peer("gfpgan.archs.gfpganv1_clean_arch").GFPGANv1Clean(512, channel_multiplier=2, **settings)
