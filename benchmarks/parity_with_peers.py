@@ -1,4 +1,4 @@
-"""The restorers here against code that nobody here wrote: the same random weights, the same picture, largest differences.
+"""The restorers here against code that nobody here wrote: same random weights, same picture, largest differences.
 
     pip install --no-deps codeformer-pip==0.0.4 gfpgan==1.3.8 basicsr==1.4.2
     python benchmarks/parity_with_peers.py [--only codeformer restoreformer gfpgan]
@@ -13,7 +13,9 @@ output with respect to the input are compared where the official code has any. E
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import contextlib
+import importlib
+import importlib.machinery
 import sys
 import types
 import warnings
@@ -36,7 +38,7 @@ Row = tuple[str, str, float, float]  # what, setting, largest difference, larges
 def peer(module: str) -> types.ModuleType:
     """Import a module without running the ``__init__`` of the packages that it lies in."""
     parts = module.split(".")
-    spec = importlib.util.find_spec(parts[0])
+    spec = importlib.machinery.PathFinder.find_spec(parts[0])
     if spec is None or not spec.submodule_search_locations:
         sys.exit(f"{parts[0]} is not installed; see the head of this file")
     folder = Path(spec.submodule_search_locations[0])
@@ -54,22 +56,26 @@ def prepare() -> None:
     for root in ("codeformer.basicsr", "basicsr"):
         peer(f"{root}.utils.registry")
         sys.modules[f"{root}.utils"].get_root_logger = lambda *_: None
-    peer("basicsr.archs.__nothing__") if False else None
     util = types.ModuleType("basicsr.archs.arch_util")
     util.default_init_weights = lambda *_, **__: None
     sys.modules["basicsr.archs.arch_util"] = util
 
 
 def shared(ours: nn.Module, theirs: nn.Module) -> None:
-    """Random weights in both networks, the same ones; every name must be known to both."""
+    """Random weights in both networks, the same ones; every name must be known to both.
+
+    They are scaled so that features stay of the size of one and the picture about in [-1, 1], as in trained networks.
+    """
     generator = torch.Generator().manual_seed(0)
+    last = [name for name, value in ours.named_parameters() if value.ndim == 4 and len(value) == 3]
     for name, value in ours.named_parameters():
-        if name.endswith("embedding.weight") or value.ndim == 1 and not name.endswith("bias"):
-            spread, centre = (1.0, 0.0) if name.endswith("embedding.weight") else (0.1, 1.0)
-        elif "position_emb" in name or value.ndim == 1:
-            spread, centre = 0.1, 0.0
-        else:
-            spread, centre = value[0].numel() ** -0.5, 0.0
+        centre, spread = 0.0, 0.1
+        if name.endswith("embedding.weight"):
+            spread = 1.0
+        elif value.ndim == 1 and name.endswith("weight"):
+            centre = 1.0
+        elif value.ndim > 1 and "position_emb" not in name:
+            spread = value[0].numel() ** -0.5 * (0.25 if name in last or "fuse_convs" in name else 1.0)
         value.data = torch.randn(value.shape, generator=generator) * spread + centre
     theirs.load_state_dict(ours.state_dict(), strict=True)
     ours.load_state_dict(theirs.state_dict(), strict=True)
@@ -125,17 +131,17 @@ def autoencoder() -> Iterator[Row]:
 
 
 def restoreformer() -> Iterator[Row]:
-    ours, theirs = (
-        RestoreFormer(),
-        peer("gfpgan.archs.restoreformer_arch").RestoreFormer(
-            n_embed=1024, embed_dim=256, ch=64, ch_mult=(1, 2, 2, 4, 4, 8), attn_resolutions=(16,), head_size=8
-        ),
-    )
+    module = peer("gfpgan.archs.restoreformer_arch")
+    ours = RestoreFormer()
+    with contextlib.redirect_stdout(None):
+        theirs = module.RestoreFormer(ch=64, ch_mult=(1, 2, 2, 4, 4, 8), attn_resolutions=(16,), head_size=8)
     shared(ours, theirs)
     for size in (256, 512):
         x = picture(size)
         with torch.no_grad():
-            (a, loss, found, hs), (b, their_loss, info, their_hs) = ours(x), theirs(x)
+            a, loss, found, hs = ours(x)
+            codes, their_loss, info, their_hs = theirs.encode(x)  # its forward pass returns the picture alone
+            b = theirs.decode(codes, their_hs)
         yield compare(f"RestoreFormer {size}", "picture", a, b)
         yield compare(f"RestoreFormer {size}", "codebook loss", loss, their_loss)
         yield compare(f"RestoreFormer {size}", "perplexity", found.perplexity, info[0])

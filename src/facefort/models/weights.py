@@ -18,9 +18,11 @@ from facefort.errors import UnsafeCheckpointError, WeightsError
 from facefort.files import atomic, sha256_file
 
 # Keys under which training programs wrap the weights, in the order of preference: averaged weights first.
-WRAPPERS = ("params_ema", "g_ema", "params", "state_dict", "model", "net", "network", "generator")
-# Prefixes that wrap single keys.
+WRAPPERS = ("params_ema", "g_ema", "params", "state_dict", "model", "net", "network", "generator", "params_d")
+# Prefixes that wrap every key.
 PREFIXES = ("module.", "vqvae.")
+# Prefix of the network in checkpoints of Lightning that hold losses and discriminators beside it, which are left out.
+NETWORK = "vqvae."
 MAX_BYTES = 4 * 2**30
 
 
@@ -72,8 +74,9 @@ def unwrap(tree: Any) -> tuple[str, dict[str, Tensor]]:  # noqa: ANN401
         tree, wrapper = tree[key], f"{wrapper}.{key}".lstrip(".")
     state = {str(k): v for k, v in tree.items() if isinstance(v, Tensor)} if isinstance(tree, Mapping) else {}
     for prefix in PREFIXES:
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
+        inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if inner and (len(inner) == len(state) or prefix == NETWORK):
+            state = inner
             wrapper = f"{wrapper}.{prefix.rstrip('.')}".lstrip(".")
     return wrapper, state
 

@@ -8,13 +8,14 @@ A codebook look-up has no derivative. What stands in for it is a choice, :data:`
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facefort.models.blocks.preactivation import norm_swish_conv
+from facefort.models.blocks.preactivation import GroupNorm, norm_swish_conv
 
 GradMode = Literal["official", "ste", "soft"]
 """Gradient through a look-up: "official" as the method's own code has it, "ste" straight through to the feature that
@@ -45,9 +46,9 @@ def norm_groups(narrowest: int) -> int:
     return 32 if narrowest >= 64 else max(1, narrowest // 4)
 
 
-def normalise(channels: int, groups: int = 32) -> nn.GroupNorm:
+def normalise(channels: int, groups: int = 32) -> GroupNorm:
     """Group normalisation as in all these networks."""
-    return nn.GroupNorm(groups, channels, eps=_EPSILON)
+    return GroupNorm(groups, channels, eps=_EPSILON)
 
 
 class ResBlock(nn.Module):
@@ -205,7 +206,7 @@ class VectorQuantizer(nn.Module):
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Lookup]:
         """(N, C, H, W) -> quantised map (N, C, H, W) float32, codebook loss (scalar), :class:`Lookup`."""
-        with torch.autocast(z.device.type, enabled=False):
+        with in_float32(z):
             z = z.float()
             vectors = z.permute(0, 2, 3, 1)
             codes = self.embedding.weight
@@ -228,6 +229,11 @@ class VectorQuantizer(nn.Module):
     def look_up(self, indices: Tensor) -> Tensor:
         """Codes by their indices, (N, H, W) -> (N, C, H, W)."""
         return self.embedding(indices).permute(0, 3, 1, 2)
+
+
+def in_float32(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Where autocast is off, on the device of ``x``; tensors without data ("meta") know no autocast."""
+    return contextlib.nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def mixture(logits: Tensor, codes: Tensor, temperature: float = 1.0) -> Tensor:

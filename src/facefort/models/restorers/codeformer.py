@@ -29,7 +29,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facefort.models.blocks.vq import ResBlock, adain, check_grad_mode, mixture, norm_groups, with_gradient_of
+from facefort.models.blocks.vq import (
+    ResBlock,
+    adain,
+    check_grad_mode,
+    in_float32,
+    mixture,
+    norm_groups,
+    with_gradient_of,
+)
 from facefort.models.blocks.vqgan import VQAutoEncoder, read_options
 from facefort.models.spec import Architecture, Options, StateDict
 
@@ -139,8 +147,11 @@ class CodeFormer(VQAutoEncoder):
         )
         self._encoder_taps = {self.encoder.taps[level]: str(side) for side, level in levels.items()}
         self._generator_taps = {self.generator.taps[level]: str(side) for side, level in levels.items()}
+        parts = dict(self.named_children())
+        if not set(fix_modules) <= set(parts):
+            raise ValueError(f"fix_modules holds names out of {', '.join(parts)}, not {list(fix_modules)}")
         for name in fix_modules:
-            self.get_submodule(name).requires_grad_(False)
+            parts[name].requires_grad_(False)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, w: float = 0, detach_16: bool = True, code_only: bool = False, adain: bool = False
@@ -181,7 +192,7 @@ class CodeFormer(VQAutoEncoder):
 
         In float32 whatever the precision: it costs a hundredth of the whole, and a wrong code is a wrong patch.
         """
-        with torch.autocast(feature.device.type, enabled=False):
+        with in_float32(feature):
             tokens = self.feat_emb(feature.float().flatten(2).transpose(1, 2))
             for layer in self.ft_layers:
                 tokens = layer(tokens, self.position_emb)
@@ -264,7 +275,7 @@ ARCHITECTURE = Architecture(
         "zoo": {
             "out_size": 128,
             "nf": 32,
-            "ch_mult": (1, 2, 2, 4),
+            "ch_mult": (1, 1, 2, 4),
             "codebook_size": 512,
             "emb_dim": 128,
             "dim_embd": 192,
