@@ -43,14 +43,21 @@ def _fitted(checkpoint: Checkpoint, name: str, card: dict[str, Any]) -> Restorer
         if options is not None:
             break
     else:
-        some = ", ".join(list(checkpoint.state)[:3])
-        raise WeightsError(
-            f"{checkpoint.file} is of no known restorer (its keys begin with {some}); known: "
-            f"{', '.join(RESTORERS.names())}"
-        )
+        raise WeightsError(f"{checkpoint.file} is {_explained(checkpoint.state)}")
     network = _network(architecture, options)
     _load_strictly(network, checkpoint.state, f"{checkpoint.file} ({architecture.title})")
     return Restorer(network, architecture, options, Origin(name, checkpoint.sha256, card)).eval().requires_grad_(False)
+
+
+def _explained(state: dict[str, Tensor]) -> str:
+    """What a state dict is that no restorer recognises, and what to give instead."""
+    for entry in RESTORERS:
+        architecture = RESTORERS.get(entry.name)
+        what = architecture.explain(state) if architecture.explain else None
+        if what:
+            return f"{what}; give a checkpoint of {architecture.title} itself"
+    some = ", ".join(list(state)[:3])
+    return f"of no known restorer (its keys begin with {some}); known: {', '.join(RESTORERS.names())}"
 
 
 def _network(architecture: Architecture, options: Options) -> nn.Module:

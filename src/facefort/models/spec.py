@@ -26,6 +26,8 @@ class Architecture:
         detect: options read from a state dict's keys and shapes, or None where it is another architecture.
         run: (network, batch in the network's range) -> restored batch in the network's range.
         run_pyramid: the restored batch and the network's auxiliary pictures, small to large, where it has them.
+        explain: what a state dict is that belongs to the method and restores nothing (a codebook, a discriminator), as
+            the end of a sentence, or None where it is nothing of the kind.
         low: smallest value of the network's range.
         high: largest value of the network's range.
     """
@@ -39,6 +41,7 @@ class Architecture:
     detect: Callable[[StateDict], Options | None]
     run: Callable[[nn.Module, Tensor], Tensor]
     run_pyramid: Callable[[nn.Module, Tensor], list[Tensor]] | None = None
+    explain: Callable[[StateDict], str | None] | None = None
     low: float = -1.0
     high: float = 1.0
 

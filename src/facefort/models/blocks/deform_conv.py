@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input, conv2d_weight
+from torch.nn.grad import conv2d_input
 
 # Sampled values per part: few enough for a processor's cache, enough for a GPU to be busy.
 _CPU_PART, _GPU_PART = 2**20, 2**26
@@ -146,7 +146,7 @@ class _DeformConv(torch.autograd.Function):
             table = _table(x[n], geometry.groups, weight.dtype)
             for part, place in _parts(geometry, x):
                 samples = _sample(table, *_corners(offsets[n, part], masks[n, part], place, geometry))
-                out[n, part] = _from_line(F.conv2d(_line(samples.to(dtype), kernel), kernel, bias, stride=stride))
+                out[n, part] = F.conv2d(_line(samples.to(dtype), kernel), kernel, bias, stride=stride)[0, :, 0].t()
         return out.view(len(x), height, width, -1).permute(0, 3, 1, 2)
 
     @staticmethod
@@ -160,7 +160,7 @@ class _DeformConv(torch.autograd.Function):
         offsets, masks = _by_pixel(offset), _by_pixel(mask)
         of_offsets = torch.zeros(offsets.shape, dtype=weight.dtype, device=x.device)
         of_masks = torch.zeros(masks.shape, dtype=weight.dtype, device=x.device)
-        of_kernel = torch.zeros(kernel.shape, dtype=weight.dtype, device=x.device)
+        of_kernel = torch.zeros(kernel[0].numel(), len(weight), dtype=weight.dtype, device=x.device)
         of_x = torch.empty(len(x), *_padded(geometry), x.shape[1], dtype=weight.dtype, device=x.device)
         for n in range(len(x)):
             table = _table(x[n], geometry.groups, weight.dtype)
@@ -172,11 +172,10 @@ class _DeformConv(torch.autograd.Function):
                     rows, weights = _corners(shift, factor, place, geometry)
                     samples = _sample(table, rows, weights)
                 line = _line(samples.detach().to(dtype), kernel)
-                of_line = given[n, part].t()[None, :, None]
                 if for_weight:
-                    of_kernel += conv2d_weight(line, kernel.shape, of_line, stride)
-                of_samples = _from_line(conv2d_input(line.shape, kernel, of_line, stride)).to(weight.dtype)
-                of_samples = of_samples.reshape(samples.shape)
+                    of_kernel += line.permute(0, 2, 3, 1).reshape(len(place), -1).t() @ given[n, part]
+                of_line = conv2d_input(line.shape, kernel, given[n, part].t()[None, :, None], stride)
+                of_samples = of_line.permute(0, 2, 3, 1).reshape(samples.shape).to(weight.dtype)
                 if for_offset or for_mask:
                     found = torch.autograd.grad(samples, (shift, factor), of_samples)
                     of_offsets[n, part], of_masks[n, part] = found
@@ -208,11 +207,10 @@ def _line_kernel(weight: Tensor, groups: int) -> Tensor:
     return line.contiguous(memory_format=torch.channels_last)
 
 
-def _square_kernel(line: Tensor, like: Tensor, groups: int) -> Tensor:
-    """The way back from :func:`_line_kernel`."""
+def _square_kernel(matrix: Tensor, like: Tensor, groups: int) -> Tensor:
+    """(G K C/G, C'), rows in the order of the samples of a pixel -> (C', C, h, w)."""
     outputs, inputs = like.shape[:2]
-    samples = line.permute(0, 2, 3, 1).reshape(outputs, groups, -1, inputs // groups)
-    return samples.transpose(2, 3).reshape(like.shape)
+    return matrix.view(groups, -1, inputs // groups, outputs).permute(3, 0, 2, 1).reshape(like.shape)
 
 
 def _line(values: Tensor, kernel: Tensor) -> Tensor:
@@ -222,11 +220,6 @@ def _line(values: Tensor, kernel: Tensor) -> Tensor:
     which is twice as fast as the matrix product on processors that torch's own library does not favour.
     """
     return values.reshape(1, 1, -1, kernel.shape[1]).permute(0, 3, 1, 2)
-
-
-def _from_line(line: Tensor) -> Tensor:
-    """(1, C, 1, P) -> (P, C)."""
-    return line[0, :, 0].t()
 
 
 def _padded(geometry: _Geometry) -> tuple[int, int]:

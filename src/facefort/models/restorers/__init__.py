@@ -7,3 +7,5 @@ from facefort.registry import Registry
 
 RESTORERS: Registry[Architecture] = Registry("restorer")
 RESTORERS.add("gfpgan", "facefort.models.restorers.gfpgan:ARCHITECTURE", title="GFP-GAN (clean)", year=2021)
+RESTORERS.add("vqfr", "facefort.models.restorers.vqfr:ARCHITECTURE", title="VQFR v1", year=2022)
+RESTORERS.add("vqfr_v2", "facefort.models.restorers.vqfr_v2:ARCHITECTURE", title="VQFR v2", year=2022)
