@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -94,7 +94,8 @@ def deform_conv2d(
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     with torch.autocast(device, enabled=False):
-        return cast(Tensor, _DeformConv.apply(x, offset, mask, weight, bias, geometry, dtype))
+        out: Tensor = _DeformConv.apply(x, offset, mask, weight, bias, geometry, dtype)  # type: ignore[no-untyped-call]
+    return out
 
 
 class DeformConvPack(nn.Module):
@@ -174,7 +175,9 @@ class _DeformConv(torch.autograd.Function):
                 line = _line(samples.detach().to(dtype), kernel)
                 if for_weight:
                     of_kernel += line.permute(0, 2, 3, 1).reshape(len(place), -1).t() @ given[n, part]
-                of_line = conv2d_input(line.shape, kernel, given[n, part].t()[None, :, None], stride)
+                of_line = conv2d_input(  # type: ignore[no-untyped-call]
+                    line.shape, kernel, given[n, part].t()[None, :, None], stride
+                )
                 of_samples = of_line.permute(0, 2, 3, 1).reshape(samples.shape).to(weight.dtype)
                 if for_offset or for_mask:
                     found = torch.autograd.grad(samples, (shift, factor), of_samples)

@@ -128,8 +128,22 @@ class Resample(nn.Module):
         return self.conv(resize(x, self.scale))
 
 
+class Shrink(nn.Module):
+    """Bilinear resize without parameters."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H * scale, W * scale)."""
+        return resize(x, self.scale)
+
+
 def resize(x: Tensor, scale: float) -> Tensor:
     """Bilinear resize without antialiasing."""
+    if scale == 1:
+        return x
     side = (round(x.shape[2] * scale), round(x.shape[3] * scale))
     return F.interpolate(x, size=side, mode="bilinear", align_corners=False)
 
@@ -140,15 +154,23 @@ class TextureWarping(nn.Module):
     Args:
         channels: of the texture feature.
         cond_channels: of the input's feature.
+        downsample: brings the input's feature to the texture's size.
         groups: of the normalisations.
         deformable_groups: of the deformable convolution.
         previous: channels of the steering feature of the level below; 0 where there is none.
     """
 
     def __init__(
-        self, channels: int, cond_channels: int, groups: int, deformable_groups: int, previous: int = 0
+        self,
+        channels: int,
+        cond_channels: int,
+        downsample: nn.Module,
+        groups: int,
+        deformable_groups: int,
+        previous: int = 0,
     ) -> None:
         super().__init__()
+        self.downsample = downsample
         self.offset_conv1 = nn.Sequential(
             nn.Conv2d(channels + cond_channels, channels, 1),
             *norm_swish(channels, groups),
@@ -166,13 +188,13 @@ class TextureWarping(nn.Module):
 
         Args:
             texture: (N, C, H, W).
-            condition: the input's feature at that resolution.
+            condition: the input's feature at full resolution.
             previous: what this module returned as the second one at half the resolution.
 
         Returns:
             The warped feature, and the feature that steered it: (N, C, H, W) both.
         """
-        steering = self.offset_conv1(torch.cat([condition, texture], 1))
+        steering = self.offset_conv1(torch.cat([self.downsample(condition), texture], 1))
         if previous is not None:
             # Offsets are in pixels: at twice the side they are twice as long.
             steering = torch.cat([steering, resize(previous, 2).mul_(2)], 1)

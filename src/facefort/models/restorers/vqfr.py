@@ -98,9 +98,10 @@ class MainDecoder(nn.Module):
         self.align_func_dict = nn.ModuleDict()
         coarser = 0
         for level, width in reversed(list(enumerate(channels))):
-            warping = TextureWarping(width, cond_channels, groups, deformable_groups, coarser)
-            warping.downsample = Resample(cond_channels, cond_channels, 0.5**level)
-            self.align_func_dict[level_name(level)] = warping
+            shrink = Resample(cond_channels, cond_channels, 0.5**level)
+            self.align_func_dict[level_name(level)] = TextureWarping(
+                width, cond_channels, shrink, groups, deformable_groups, coarser
+            )
             if coarser:
                 self.decoder_dict[level_name(level)] = ResnetBlock(2 * width, width, groups)
                 self.pre_upsample_dict[level_name(level)] = Resample(coarser, width, 2)
@@ -113,7 +114,7 @@ class MainDecoder(nn.Module):
         x: Tensor | None = None
         steering: Tensor | None = None
         for name, warping in self.align_func_dict.items():
-            warped, steering = warping(textures[name], warping.downsample(condition), steering)
+            warped, steering = warping(textures[name], condition, steering)
             if x is None:
                 x = warped
             else:

@@ -34,6 +34,7 @@ from facefort.models.blocks.vqfr import (
     CODES_PER_SIDE,
     Codebook,
     ResnetBlock,
+    Shrink,
     TextureWarping,
     base_and_multipliers,
     check_grad_mode,
@@ -45,7 +46,6 @@ from facefort.models.blocks.vqfr import (
     norm_groups,
     norm_swish,
     normalise,
-    resize,
     widths,
     with_gradient_of,
 )
@@ -162,7 +162,9 @@ class MainBranch(nn.Module):
         coarser = 0
         for level, width in reversed(list(enumerate(channels))):
             name = level_name(level)
-            self.align_func_dict[name] = TextureWarping(width, cond_channels, groups, deformable_groups, coarser)
+            self.align_func_dict[name] = TextureWarping(
+                width, cond_channels, Shrink(0.5**level), groups, deformable_groups, coarser
+            )
             if coarser:
                 self.pre_upsample_dict[name] = nn.Sequential(
                     nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(coarser, width, 3, 1, 1)
@@ -174,10 +176,8 @@ class MainBranch(nn.Module):
         """Textures by level and the input's feature -> (N, C, H, W)."""
         x: Tensor | None = None
         steering: Tensor | None = None
-        for level, (name, warping) in zip(
-            reversed(range(len(self.align_func_dict))), self.align_func_dict.items(), strict=True
-        ):
-            warped, steering = warping(textures[name], resize(condition, 0.5**level), steering)
+        for name, warping in self.align_func_dict.items():
+            warped, steering = warping(textures[name], condition, steering)
             if x is None:
                 x = warped
             else:
@@ -335,14 +335,14 @@ class VQFRv2(VQGANv2):
             return codes
         logits = self.feat2index(feature.flatten(2).transpose(1, 2))
         found["quant_logit"] = logits
-        size = feature.shape[2:]
-        codes = self.quantizer.codes(logits.argmax(-1).unflatten(1, size))
+        height, width = feature.shape[2:]
+        codes = self.quantizer.codes(logits.argmax(-1).view(-1, height, width))
         if self.grad_mode == "official":
             return codes
         if self.grad_mode == "ste":
             return with_gradient_of(codes, feature.float())
         path = mixture(logits.float(), self.quantizer.embedding.weight.float())
-        return with_gradient_of(codes, path.unflatten(1, size).permute(0, 3, 1, 2))
+        return with_gradient_of(codes, path.transpose(1, 2).reshape(codes.shape))
 
 
 def _blocks(inputs: int, width: int, blocks: int, attention: bool, groups: int) -> list[nn.Module]:
