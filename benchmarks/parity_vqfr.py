@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 # Network, height, width, arguments of forward: every kind of size that the official classes take.
 CASES: list[tuple[str, int, int, dict[str, Any]]] = [
+    ("vqfr_v1", 64, 64, {}),
+    ("vqfr_v2", 64, 64, {"fidelity_ratio": 0.5}),
     ("vqgan_v1", 128, 128, {}),
     ("vqgan_v2", 128, 128, {}),
     ("vqfr_v1", 96, 160, {}),
