@@ -11,3 +11,5 @@ RESTORERS.add("codeformer", "facefort.models.restorers.codeformer:ARCHITECTURE",
 RESTORERS.add("restoreformer", "facefort.models.restorers.restoreformer:ARCHITECTURE", title="RestoreFormer", year=2022)
 RESTORERS.add("jsfm", "facefort.models.restorers.jsfm:ARCHITECTURE", title="JSFM-GAN", year=2025)
 RESTORERS.add("mssg", "facefort.models.restorers.mssg:ARCHITECTURE", title="MSSG-Net", year=2025)
+RESTORERS.add("vqfr", "facefort.models.restorers.vqfr:ARCHITECTURE", title="VQFR v1", year=2022)
+RESTORERS.add("vqfr_v2", "facefort.models.restorers.vqfr_v2:ARCHITECTURE", title="VQFR v2", year=2022)

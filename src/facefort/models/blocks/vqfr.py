@@ -1,0 +1,279 @@
+"""Parts of VQFR: residual blocks, resampling, codebooks, and the texture warping module.
+
+Gu et al., "VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder", ECCV 2022. Where the
+parts are built is in :mod:`facefort.models.restorers.vqfr` and :mod:`~facefort.models.restorers.vqfr_v2`; modules bear
+the names of the official weights (``Level_8`` stands at an eighth of the picture's side).
+
+A codebook look-up has no derivative. What stands in for it is a choice, :data:`GradMode`; values never depend on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facefort.models.blocks.deform_conv import DeformConvPack
+
+GradMode = Literal["official", "ste", "soft"]
+"""Gradient through a look-up: "official" as the method's own code has it, "ste" straight through to the feature that
+was replaced (van den Oord et al. 2017), "soft" that of the mixture of codes by the softmax of their scores."""
+
+GRAD_MODES: tuple[GradMode, ...] = ("official", "ste", "soft")
+CODES_PER_SIDE = 16
+"""Side of the map of codes in the published networks; no key tells the size of the picture, so it is assumed."""
+BETA = 0.25
+
+
+def check_grad_mode(mode: str) -> GradMode:
+    """The mode itself.
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+    for known in GRAD_MODES:
+        if mode == known:
+            return known
+    raise ValueError(f"grad_mode is one of {', '.join(GRAD_MODES)}, not '{mode}'")
+
+
+def level_name(level: int) -> str:
+    """Name of a level in the weights: 0 is "Level_1", the picture's own resolution, and each next one halves it."""
+    return f"Level_{2**level}"
+
+
+def widths(base_channels: int, channel_multipliers: Sequence[int], out_size: int) -> list[int]:
+    """Channels per level, from fine to coarse.
+
+    Raises:
+        ValueError: the side cannot be halved as often as there are levels.
+    """
+    factor = 2 ** (len(channel_multipliers) - 1)
+    if out_size < factor or out_size % factor:
+        raise ValueError(f"with {len(channel_multipliers)} levels the side is a multiple of {factor}, not {out_size}")
+    return [base_channels * multiplier for multiplier in channel_multipliers]
+
+
+def norm_groups(narrowest: int) -> int:
+    """Groups of the normalisations in a network whose narrowest level has this many channels.
+
+    The published networks have 32. Narrower ones (not published) get a quarter of their channels: with one channel to
+    a group, normalisation would erase the mean of every feature.
+    """
+    return 32 if narrowest >= 64 else max(1, narrowest // 4)
+
+
+def normalise(channels: int, groups: int) -> nn.GroupNorm:
+    """Group normalisation as in both versions."""
+    return nn.GroupNorm(groups, channels, eps=1e-6)
+
+
+def norm_swish(channels: int, groups: int) -> list[nn.Module]:
+    """Normalisation and swish, as the beginning of a sequence."""
+    return [normalise(channels, groups), nn.SiLU(inplace=True)]
+
+
+class ResnetBlock(nn.Module):
+    """Normalisation, swish, 3x3 convolution, twice, plus the input (through a 1x1 convolution to other channels).
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        groups: of the normalisations.
+        shortcut: name of the 1x1 convolution: "shortcut_conv" in version 1, "residual_func" in version 2.
+    """
+
+    def __init__(self, inputs: int, outputs: int, groups: int, shortcut: str = "shortcut_conv") -> None:
+        super().__init__()
+        self.norm1 = normalise(inputs, groups)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1)
+        self.norm2 = normalise(outputs, groups)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
+        self._shortcut = shortcut if inputs != outputs else ""
+        if self._shortcut:
+            self.add_module(shortcut, nn.Conv2d(inputs, outputs, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W)."""
+        out = self.conv1(F.silu(self.norm1(x), inplace=True))
+        out = self.conv2(F.silu(self.norm2(out), inplace=True))
+        return out.add_(self.get_submodule(self._shortcut)(x) if self._shortcut else x)
+
+
+class Resample(nn.Module):
+    """Version 1's change of resolution: bilinear, with a 3x3 convolution on the side that has fewer pixels.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels; where ``scale`` is 1, the input passes as it is.
+        scale: of the sides.
+    """
+
+    def __init__(self, inputs: int, outputs: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        if scale != 1:
+            self.conv = nn.Conv2d(inputs, outputs, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H * scale, W * scale)."""
+        if self.scale == 1:
+            return x
+        if self.scale > 1:
+            return resize(self.conv(x), self.scale)
+        return self.conv(resize(x, self.scale))
+
+
+class Shrink(nn.Module):
+    """Bilinear resize without parameters."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H * scale, W * scale)."""
+        return resize(x, self.scale)
+
+
+def resize(x: Tensor, scale: float) -> Tensor:
+    """Bilinear resize without antialiasing."""
+    if scale == 1:
+        return x
+    side = (round(x.shape[2] * scale), round(x.shape[3] * scale))
+    return F.interpolate(x, size=side, mode="bilinear", align_corners=False)
+
+
+class TextureWarping(nn.Module):
+    """Move a texture feature to where the input shows it: a deformable convolution steered by both (section 3.3).
+
+    Args:
+        channels: of the texture feature.
+        cond_channels: of the input's feature.
+        downsample: brings the input's feature to the texture's size.
+        groups: of the normalisations.
+        deformable_groups: of the deformable convolution.
+        previous: channels of the steering feature of the level below; 0 where there is none.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        cond_channels: int,
+        downsample: nn.Module,
+        groups: int,
+        deformable_groups: int,
+        previous: int = 0,
+    ) -> None:
+        super().__init__()
+        self.downsample = downsample
+        self.offset_conv1 = nn.Sequential(
+            nn.Conv2d(channels + cond_channels, channels, 1),
+            *norm_swish(channels, groups),
+            nn.Conv2d(channels, channels, 7, 1, 3, groups=channels),
+            *norm_swish(channels, groups),
+            nn.Conv2d(channels, channels, 1),
+        )
+        self.offset_conv2 = nn.Sequential(
+            nn.Conv2d(channels + previous, channels, 3, 1, 1), *norm_swish(channels, groups)
+        )
+        self.dcn = DeformConvPack(channels, deformable_groups)
+
+    def forward(self, texture: Tensor, condition: Tensor, previous: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Warp a texture feature.
+
+        Args:
+            texture: (N, C, H, W).
+            condition: the input's feature at full resolution.
+            previous: what this module returned as the second one at half the resolution.
+
+        Returns:
+            The warped feature, and the feature that steered it: (N, C, H, W) both.
+        """
+        steering = self.offset_conv1(torch.cat([self.downsample(condition), texture], 1))
+        if previous is not None:
+            # Offsets are in pixels: at twice the side they are twice as long.
+            steering = torch.cat([steering, resize(previous, 2).mul_(2)], 1)
+        steering = self.offset_conv2(steering)
+        return self.dcn(texture, steering), steering
+
+
+class Codebook(nn.Module):
+    """Vectors that stand for the nearest features.
+
+    Args:
+        num_code: how many, K.
+        code_dim: their width, D.
+        grad_mode: "official" is "ste" here; also an attribute.
+    """
+
+    def __init__(self, num_code: int, code_dim: int, grad_mode: str = "official") -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_code, code_dim)
+        nn.init.uniform_(self.embedding.weight, -1 / num_code, 1 / num_code)
+        self.grad_mode = check_grad_mode(grad_mode)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, D, H, W) -> nearest codes (N, D, H, W) float32, codebook loss (scalar), their indices (N, H W).
+
+        In the loss the smaller weight is on the term that moves the codes, as in the official code; van den Oord et
+        al. have it on the other one.
+        """
+        with torch.autocast(z.device.type, enabled=False):
+            z = z.float()
+            codes = self.embedding.weight.float()
+            vectors = z.permute(0, 2, 3, 1)
+            # |z|^2 is the same for every code; left out, it cannot drown their differences in rounding.
+            scores = 2 * vectors @ codes.t() - codes.square().sum(1)
+            indices = scores.argmax(-1)
+            nearest = self.codes(indices)
+            loss = (nearest.detach() - z).square().mean() + BETA * (nearest - z.detach()).square().mean()
+            path = mixture(scores, codes).permute(0, 3, 1, 2) if self.grad_mode == "soft" else z
+        return with_gradient_of(nearest, path), loss, indices.flatten(1)
+
+    def codes(self, indices: Tensor) -> Tensor:
+        """Codes of indices, (N, H, W) -> (N, D, H, W)."""
+        return self.embedding(indices).permute(0, 3, 1, 2)
+
+
+def mixture(scores: Tensor, codes: Tensor) -> Tensor:
+    """Codes (K, D) mixed by the softmax of scores (..., K) -> (..., D)."""
+    return scores.softmax(-1) @ codes
+
+
+def with_gradient_of(values: Tensor, path: Tensor) -> Tensor:
+    """Exactly ``values``, differentiated as if they were ``path``."""
+    if not path.requires_grad:
+        return values.detach()
+    return values.detach() + (path - path.detach())
+
+
+def initialise(network: nn.Module) -> None:
+    """The official initial weights: normal, deviation 0.02; deformable kernels and codes keep their own."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def freeze(network: nn.Module, keys: Sequence[str]) -> None:
+    """Fix the parameters whose name holds one of the keys."""
+    for name, parameter in network.named_parameters():
+        if any(key in name for key in keys):
+            parameter.requires_grad_(False)
+
+
+def base_and_multipliers(channels: Sequence[int]) -> dict[str, int | tuple[int, ...]]:
+    """Options that stand for channels per level."""
+    base = math.gcd(*channels)
+    return {"base_channels": base, "channel_multipliers": tuple(width // base for width in channels)}
+
+
+def count(state: Mapping[str, Tensor], prefix: str) -> int:
+    """How many different numbers or names follow a prefix in the keys."""
+    return len({key.removeprefix(prefix).split(".", 1)[0] for key in state if key.startswith(prefix)})
