@@ -202,7 +202,7 @@ ARCHITECTURE = Architecture(
     presets={
         "official": {"out_size": 512, "channel_multiplier": 2},
         "official-256": {"out_size": 256, "channel_multiplier": 1, "narrow": 0.5},
-        "zoo": {"out_size": 128, "style_dim": 128, "n_mlp": 4, "channel_multiplier": 1, "narrow": 0.25},
+        "zoo": {"out_size": 128, "style_dim": 128, "n_mlp": 4, "channel_multiplier": 2, "narrow": 0.25},
     },
     detect=detect,
     run=_run,
