@@ -64,7 +64,7 @@ def _deviation(x: Tensor) -> Tensor:
     """
     n = len(x)
     size = max(number for number in range(1, _DEVIATION_GROUP + 1) if n % number == 0)
-    grouped = x.float().reshape(size, n // size, *x.shape[1:])
+    grouped = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(size, n // size, *x.shape[1:])
     deviation = (grouped.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
     return deviation.repeat(size).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])
 

@@ -22,8 +22,8 @@ _GATE = 12.0
 
 
 def picture_norm(x: Tensor, epsilon: float = _EPSILON) -> Tensor:
-    """Each channel of each picture to mean 0 and variance 1 over its own pixels, in float32."""
-    x = x.float()
+    """Each channel of each picture to mean 0 and variance 1 over its own pixels, in float32 or better."""
+    x = _at_least_float32(x)
     variance, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
     return (x - mean) * torch.rsqrt(variance + epsilon)
 
@@ -129,8 +129,8 @@ class SoftGate(nn.Module):
     """12 * sigmoid(x): bounds the logit of an importance."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape, in float32."""
-        return torch.sigmoid(x.float()) * _GATE
+        """Any shape."""
+        return torch.sigmoid(x) * _GATE
 
 
 class SimplifiedLIP(nn.Module):
@@ -146,10 +146,11 @@ class SimplifiedLIP(nn.Module):
         """(N, C, H, W) -> (N, C, H / 2, W / 2)."""
         # In float32: the weights span five decades.
         with torch.autocast(x.device.type, enabled=False):
-            weight = self.logit[1:](self._scores(x)).exp()
-            total = F.avg_pool2d(x.float() * weight, 3, 2, 1)
+            wide = _at_least_float32(x)
+            weight = self.logit(wide).exp()
+            total = F.avg_pool2d(wide * weight, 3, 2, 1)
             return (total / F.avg_pool2d(weight, 3, 2, 1)).to(x.dtype)
 
-    def _scores(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.logit[0](x.float())
-        return scores
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

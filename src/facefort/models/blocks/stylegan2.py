@@ -210,14 +210,14 @@ class ModulatedConv2d(nn.Module):
         return out if bias is None else out + bias.to(out.dtype)[:, None, None]
 
     def _scales(self, style: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Factors of the input channels (N, C) and of the output channels (N, C'), in float32."""
+        """Factors of the input channels (N, C) and of the output channels (N, C'), in the weights' own precision."""
         with torch.autocast(style.device.type, enabled=False):
-            modulation = self.modulation(style.float()) * self.scale
+            modulation = self.modulation(style.to(self.weight.dtype)) * self.scale
             if not self.demodulate:
                 return modulation, None
             # One product of matrices: the squared weights, input channel by input channel with all of its taps.
             squares = modulation.square().repeat_interleave(self.weight[0, 0, 0].numel(), 1)
-            norm = squares @ self.weight[0].float().square().flatten(1).t()
+            norm = squares @ self.weight[0].square().flatten(1).t()
             return modulation, torch.rsqrt(norm + _DEMODULATION_EPSILON)
 
     def _convolve(self, x: Tensor, weight: Tensor, gain: float, bias: Tensor | None) -> Tensor:
@@ -282,7 +282,7 @@ class StyledConv(nn.Module):
 
 
 def _beside(out: Tensor, noise: Tensor, weight: Tensor, shift: Tensor) -> Tensor:
-    """``out`` and ``noise`` * ``weight`` + ``shift`` along the channels, written in one go where no gradient is asked."""
+    """``out`` and ``noise`` * ``weight`` + ``shift`` along the channels; in one go where no gradient is asked."""
     if torch.is_grad_enabled():
         return torch.cat([out, torch.addcmul(shift, noise, weight)], 1)
     n, channels, height, width = out.shape

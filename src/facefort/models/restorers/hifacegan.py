@@ -14,6 +14,7 @@ statistics at all, each face is normalised by its own, as a batch of one is in t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -106,8 +107,7 @@ class HiFaceGAN(nn.Module):
             self.add_module(f"{self.middle}_{place}", SPADEResBlock(top, top, top if own else 3, norm))
         widths = [ngf * min(2**power, widest) for power in (4, 3, 2, 1, 0)]
         self.ups = nn.ModuleList(
-            SPADEResBlock(inputs, outputs, outputs if own else 3, norm)
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            SPADEResBlock(inputs, outputs, outputs if own else 3, norm) for inputs, outputs in pairwise(widths)
         )
         self.to_rgbs = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in widths[1:])
         self.encoder = ContentAdaptiveSuppressor(ngf, widest) if own else None
