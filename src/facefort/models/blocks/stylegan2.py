@@ -138,16 +138,18 @@ class ConvLayer(nn.Sequential):
         if activate:
             layers.append(FusedLeakyReLU(outputs))
         super().__init__(*layers)
+        self.place, self.activate = int(downsample), activate
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H, W), or half of that with ``downsample``."""
-        layers = list(self)
-        activation = layers.pop() if isinstance(layers[-1], FusedLeakyReLU) else None
-        convolution = layers.pop()
-        for blur in layers:
-            x = blur(x)
-        if activation is None:
-            return convolution(x)  # type: ignore[no-any-return]
+        if self.place:
+            x = self[0](x)
+        convolution = self[self.place]
+        if not self.activate:
+            plain: Tensor = convolution(x)
+            return plain
+        activation = self[self.place + 1]
+        assert isinstance(activation, FusedLeakyReLU)
         return F.leaky_relu(convolution(x, GAIN, activation.bias * GAIN), SLOPE, inplace=True)
 
 

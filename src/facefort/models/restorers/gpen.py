@@ -56,16 +56,15 @@ class Generator(nn.Module):
         self.style = nn.Sequential(PixelNorm(), *mlp)
         width = stylegan2_channels(channel_multiplier, narrow)
         multiplier = 2 if isconcat else 1
-        common = {"taps": tuple(blur_kernel), "isconcat": isconcat}
         self.input = ConstantInput(width[4])
-        self.conv1 = StyledConv(width[4], width[4], 3, style_dim, **common)
+        self.conv1 = StyledConv(width[4], width[4], 3, style_dim, isconcat=isconcat)
         self.to_rgb1 = ToRGB(width[4] * multiplier, style_dim, upsample=False)
         convs: list[StyledConv] = []
         rgbs: list[ToRGB] = []
         for level in range(3, checked_log_size(size) + 1):
             inputs, outputs = width[2 ** (level - 1)] * multiplier, width[2**level]
-            convs.append(StyledConv(inputs, outputs, 3, style_dim, upsample=True, **common))
-            convs.append(StyledConv(outputs * multiplier, outputs, 3, style_dim, **common))
+            convs.append(StyledConv(inputs, outputs, 3, style_dim, True, blur_kernel, isconcat))
+            convs.append(StyledConv(outputs * multiplier, outputs, 3, style_dim, isconcat=isconcat))
             rgbs.append(ToRGB(outputs * multiplier, style_dim, taps=blur_kernel))
         self.convs = nn.ModuleList(convs)
         self.to_rgbs = nn.ModuleList(rgbs)
