@@ -13,3 +13,5 @@ RESTORERS.add("jsfm", "facefort.models.restorers.jsfm:ARCHITECTURE", title="JSFM
 RESTORERS.add("mssg", "facefort.models.restorers.mssg:ARCHITECTURE", title="MSSG-Net", year=2025)
 RESTORERS.add("vqfr", "facefort.models.restorers.vqfr:ARCHITECTURE", title="VQFR v1", year=2022)
 RESTORERS.add("vqfr_v2", "facefort.models.restorers.vqfr_v2:ARCHITECTURE", title="VQFR v2", year=2022)
+RESTORERS.add("gpen", "facefort.models.restorers.gpen:ARCHITECTURE", title="GPEN", year=2021)
+RESTORERS.add("hifacegan", "facefort.models.restorers.hifacegan:ARCHITECTURE", title="HiFaceGAN", year=2020)
