@@ -28,7 +28,9 @@ def test_niqe_is_that_of_basicsr(as_tensor, name: str) -> None:
     pixels = getattr(data, name.split()[0])().copy()
     if name.endswith("flat"):
         pixels[:200, :250] = 255
-    assert metric("niqe")(as_tensor(pixels)).item() == pytest.approx(BASICSR[name], rel=5e-4)
+    # BasicSR counts the signs of rounding residues in flat areas, which are those of its own filter.
+    allowed = 5e-3 if name.endswith("flat") else 5e-4
+    assert metric("niqe-y")(as_tensor(pixels)).item() == pytest.approx(BASICSR[name], rel=allowed)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

@@ -130,31 +130,79 @@ class Metric:
 
 
 METRICS: Registry[Metric] = Registry("metric")
-"""Every metric; facts: ``direction``, ``needs_reference`` and the ``weights`` it needs fetched."""
+"""Every metric; facts, which say of it what its object says without importing it: ``direction``, ``range``,
+``needs_reference``, ``needs_face``, the ``weights`` it needs fetched, and ``cost_ms``, the CPU time of a 512 px picture
+on one thread (`benchmarks/metrics_speed.py`), for choosing, not for comparing."""
 
-METRICS.add("psnr-rgb", "facefort.metrics.fidelity:PSNR_RGB", direction="higher", needs_reference=True, weights=())
-METRICS.add("ssim-rgb", "facefort.metrics.fidelity:SSIM_RGB", direction="higher", needs_reference=True, weights=())
-METRICS.add(
-    "lpips-alex",
-    "facefort.metrics.learned:LPIPS_ALEX",
-    direction="lower",
-    needs_reference=True,
-    weights=("lpips",),
-)
-METRICS.add(
-    "lpips-vgg",
-    "facefort.metrics.learned:LPIPS_VGG",
-    direction="lower",
-    needs_reference=True,
-    weights=("lpips",),
-)
-METRICS.add("niqe", "facefort.metrics.niqe:NIQE", direction="lower", needs_reference=False, weights=("niqe-pristine",))
+
+# --- fidelity: pixel by pixel -----------------------------------------------------------------------------------------
+for _name, _attribute, _range, _cost in (
+    ("psnr-rgb", "PSNR_RGB", "0 to inf", 1),
+    ("psnr-y", "PSNR_Y", "0 to inf", 2),
+    ("psnr-mvc", "PSNR_MVC", "0 to inf", 20),
+    ("ssim-rgb", "SSIM_RGB", "-1 to 1", 5),
+    ("ssim-y", "SSIM_Y", "-1 to 1", 3),
+    ("ssim-mvc", "SSIM_MVC", "-1 to 1", 20),
+    ("ms-ssim", "MS_SSIM", "0 to 1", 10),
+):
+    METRICS.add(
+        _name,
+        f"facefort.metrics.fidelity:{_attribute}",
+        direction="higher",
+        range=_range,
+        needs_reference=True,
+        needs_face=False,
+        weights=(),
+        cost_ms=_cost,
+    )
+
+# --- how alike two pictures look --------------------------------------------------------------------------------------
+for _name, _attribute, _range, _weights, _cost in (
+    ("lpips-alex", "LPIPS_ALEX", "0 to inf", ("lpips",), 100),
+    ("lpips-vgg", "LPIPS_VGG", "0 to inf", ("lpips",), 2000),
+    ("lpips-rf", "LPIPS_RF", "0 to inf", ("lpips",), 2000),
+    ("lpips-rf-unit", "LPIPS_RF_UNIT", "0 to inf", ("lpips",), 2000),
+    ("dists", "DISTS", "0 to 1", ("lpips", "dists"), 2000),
+):
+    METRICS.add(
+        _name,
+        f"facefort.metrics.learned:{_attribute}",
+        direction="lower",
+        range=_range,
+        needs_reference=True,
+        needs_face=False,
+        weights=_weights,
+        cost_ms=_cost,
+    )
+
+# --- naturalness, without a reference ---------------------------------------------------------------------------------
+for _name, _target, _range, _weights, _cost in (
+    ("niqe", "niqe:NIQE", "0 to inf", "niqe-pristine", 20),
+    ("niqe-y", "niqe:NIQE_Y", "0 to inf", "niqe-pristine", 20),
+    ("niqe-pooled", "niqe:NIQE_POOLED", "0 to inf", "niqe-pristine", 200),
+    ("brisque", "brisque:BRISQUE", "-inf to inf", "brisque", 20),
+):
+    METRICS.add(
+        _name,
+        f"facefort.metrics.{_target}",
+        direction="lower",
+        range=_range,
+        needs_reference=False,
+        needs_face=False,
+        weights=(_weights,),
+        cost_ms=_cost,
+    )
+
+# --- identity ---------------------------------------------------------------------------------------------------------
 METRICS.add(
     "identity-dlib",
     "facefort.metrics.learned:IDENTITY_DLIB",
     direction="lower",
+    range="0 to inf",
     needs_reference=True,
+    needs_face=True,
     weights=("dlib-resnet",),
+    cost_ms=40,
 )
 
 
