@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from skimage import data
@@ -50,28 +49,6 @@ def test_what_lies_beyond_whole_blocks_does_not_count(astronaut: Tensor) -> None
     whole = astronaut[:, :, :288, :384]
     longer = astronaut[:, :, :330, :470]
     assert metric("niqe")(whole).item() == metric("niqe")(longer).item()
-
-
-def test_halving_is_that_of_matlab() -> None:
-    # MATLAB: imresize(0:7, 0.5) of a row, repeated downwards; bicubic with antialiasing, mirrored ends.
-    ramp = np.tile(np.arange(16.0), (16, 1))
-    halved = niqe._halved(ramp)
-    assert halved.shape == (8, 8)
-    np.testing.assert_allclose(halved[:, 2:-2], np.tile(2 * np.arange(2, 6) + 0.5, (8, 1)), atol=1e-12)
-    stripes = np.tile(np.arange(16) % 2.0, (16, 1))
-    np.testing.assert_allclose(niqe._halved(stripes)[:, 2:-2], 0.5, atol=1e-12)
-
-
-@pytest.mark.parametrize("shape", [0.5, 1.0, 2.0, 4.0])
-def test_the_fit_finds_the_shape_and_scales_of_its_own_samples(shape: float) -> None:
-    rng = np.random.default_rng(0)
-    magnitude = rng.gamma(1 / shape, size=(3, 300, 300)) ** (1 / shape)
-    # An asymmetric generalised Gaussian falls on either side in proportion to its scale there.
-    right = rng.random(magnitude.shape) < 3 / 4
-    found, left_scale, right_scale = niqe._fit(np.where(right, 3 * magnitude, -magnitude))
-    np.testing.assert_allclose(found, shape, rtol=0.05)
-    np.testing.assert_allclose(left_scale, 1, rtol=0.05)
-    np.testing.assert_allclose(right_scale, 3, rtol=0.05)
 
 
 def test_a_damaged_pristine_model_is_refused(tmp_path, monkeypatch) -> None:

@@ -12,7 +12,7 @@ _LUMA_OFFSET = 16.0
 
 def luma(pictures: Tensor) -> Tensor:
     """Luma of ITU-R BT.601 as MATLAB's ``rgb2ycbcr`` has it, (N, 3, H, W) -> (N, 1, H, W) in [16, 235] / 255."""
-    red, green, blue = pictures.split(1, 1)
+    red, green, blue = pictures[:, :1], pictures[:, 1:2], pictures[:, 2:]
     a, b, c = (weight / 255 for weight in _LUMA)
     return a * red + b * green + c * blue + _LUMA_OFFSET / 255
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-
 import torch
 from torch import Tensor
 
@@ -70,7 +69,7 @@ def _psnr(name: str, variant: str, reference: str, compute: Definition, within: 
         reference=reference,
         compute=compute,
         unit="dB",
-        smallest=1 if within else 2,
+        smallest=2,
         compute_within=within,
     )
 

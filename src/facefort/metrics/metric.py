@@ -157,13 +157,15 @@ for _name, _attribute, _range, _cost in (
     )
 
 # --- how alike two pictures look --------------------------------------------------------------------------------------
-for _name, _attribute, _range, _weights, _cost in (
+_Row = tuple[str, str, str, tuple[str, ...], int]
+_PERCEPTUAL: tuple[_Row, ...] = (
     ("lpips-alex", "LPIPS_ALEX", "0 to inf", ("lpips",), 100),
     ("lpips-vgg", "LPIPS_VGG", "0 to inf", ("lpips",), 2000),
     ("lpips-rf", "LPIPS_RF", "0 to inf", ("lpips",), 2000),
     ("lpips-rf-unit", "LPIPS_RF_UNIT", "0 to inf", ("lpips",), 2000),
-    ("dists", "DISTS", "0 to 1", ("lpips", "dists"), 2000),
-):
+    ("dists", "DISTS", "0 to 2", ("lpips", "dists"), 2000),
+)
+for _name, _attribute, _range, _weights, _cost in _PERCEPTUAL:
     METRICS.add(
         _name,
         f"facefort.metrics.learned:{_attribute}",
@@ -176,20 +178,20 @@ for _name, _attribute, _range, _weights, _cost in (
     )
 
 # --- naturalness, without a reference ---------------------------------------------------------------------------------
-for _name, _target, _range, _weights, _cost in (
-    ("niqe", "niqe:NIQE", "0 to inf", "niqe-pristine", 20),
-    ("niqe-y", "niqe:NIQE_Y", "0 to inf", "niqe-pristine", 20),
-    ("niqe-pooled", "niqe:NIQE_POOLED", "0 to inf", "niqe-pristine", 200),
-    ("brisque", "brisque:BRISQUE", "-inf to inf", "brisque", 20),
+for _name, _attribute, _range, _weights, _cost in (
+    ("niqe", "niqe:NIQE", "0 to inf", ("niqe-pristine",), 20),
+    ("niqe-y", "niqe:NIQE_Y", "0 to inf", ("niqe-pristine",), 20),
+    ("niqe-pooled", "niqe:NIQE_POOLED", "0 to inf", ("niqe-pristine",), 200),
+    ("brisque", "brisque:BRISQUE", "-inf to inf", ("brisque",), 20),
 ):
     METRICS.add(
         _name,
-        f"facefort.metrics.{_target}",
+        f"facefort.metrics.{_attribute}",
         direction="lower",
         range=_range,
         needs_reference=False,
         needs_face=False,
-        weights=(_weights,),
+        weights=_weights,
         cost_ms=_cost,
     )
 
