@@ -165,7 +165,7 @@ def test_a_constant_picture_is_bad_or_refused_by_name(measure: Metric, face: Ten
     """A network may well give out one grey: where that can be scored it must score badly, elsewhere it is an error."""
     flat = torch.full_like(face, 0.5)
     if not measure.needs_reference or measure.name.endswith("-mvc"):
-        with pytest.raises(PictureError, match="texture|one grey|constant"):
+        with pytest.raises(PictureError, match=r"texture|one grey|constant"):
             score(measure, flat, face)
         return
     found, slight = measure(flat, face).item(), measure(noisy(face, 0.02), face).item()
