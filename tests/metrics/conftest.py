@@ -55,7 +55,7 @@ def calibration_pair(as_tensor) -> Callable[[str], tuple[Tensor, Tensor]]:
 
     def read(name: str) -> tuple[Tensor, Tensor]:
         files = (assets.path("tid2013-calibration", f"{part}-{name}.bmp") for part in ("dist", "ref"))
-        distorted, original = (as_tensor(np.asarray(Image.open(file).convert("RGB"))) for file in files)
+        distorted, original = (as_tensor(np.array(Image.open(file).convert("RGB"))) for file in files)
         return distorted, original
 
     return read

@@ -139,11 +139,11 @@ on one thread (`benchmarks/metrics_speed.py`), for choosing, not for comparing."
 for _name, _attribute, _range, _cost in (
     ("psnr-rgb", "PSNR_RGB", "0 to inf", 1),
     ("psnr-y", "PSNR_Y", "0 to inf", 2),
-    ("psnr-mvc", "PSNR_MVC", "0 to inf", 20),
-    ("ssim-rgb", "SSIM_RGB", "-1 to 1", 5),
-    ("ssim-y", "SSIM_Y", "-1 to 1", 3),
+    ("psnr-mvc", "PSNR_MVC", "0 to inf", 21),
+    ("ssim-rgb", "SSIM_RGB", "-1 to 1", 7),
+    ("ssim-y", "SSIM_Y", "-1 to 1", 4),
     ("ssim-mvc", "SSIM_MVC", "-1 to 1", 20),
-    ("ms-ssim", "MS_SSIM", "0 to 1", 10),
+    ("ms-ssim", "MS_SSIM", "0 to 1", 14),
 ):
     METRICS.add(
         _name,
@@ -159,11 +159,11 @@ for _name, _attribute, _range, _cost in (
 # --- how alike two pictures look --------------------------------------------------------------------------------------
 _Row = tuple[str, str, str, tuple[str, ...], int]
 _PERCEPTUAL: tuple[_Row, ...] = (
-    ("lpips-alex", "LPIPS_ALEX", "0 to inf", ("lpips",), 100),
-    ("lpips-vgg", "LPIPS_VGG", "0 to inf", ("lpips",), 2000),
-    ("lpips-rf", "LPIPS_RF", "0 to inf", ("lpips",), 2000),
-    ("lpips-rf-unit", "LPIPS_RF_UNIT", "0 to inf", ("lpips",), 2000),
-    ("dists", "DISTS", "0 to 2", ("lpips", "dists"), 2000),
+    ("lpips-alex", "LPIPS_ALEX", "0 to inf", ("lpips",), 80),
+    ("lpips-vgg", "LPIPS_VGG", "0 to inf", ("lpips",), 1800),
+    ("lpips-rf", "LPIPS_RF", "0 to inf", ("lpips",), 1800),
+    ("lpips-rf-unit", "LPIPS_RF_UNIT", "0 to inf", ("lpips",), 1800),
+    ("dists", "DISTS", "0 to 2", ("lpips", "dists"), 1900),
 )
 for _name, _attribute, _range, _weights, _cost in _PERCEPTUAL:
     METRICS.add(
@@ -179,10 +179,10 @@ for _name, _attribute, _range, _weights, _cost in _PERCEPTUAL:
 
 # --- naturalness, without a reference ---------------------------------------------------------------------------------
 for _name, _attribute, _range, _weights, _cost in (
-    ("niqe", "niqe:NIQE", "0 to inf", ("niqe-pristine",), 20),
-    ("niqe-y", "niqe:NIQE_Y", "0 to inf", ("niqe-pristine",), 20),
-    ("niqe-pooled", "niqe:NIQE_POOLED", "0 to inf", ("niqe-pristine",), 200),
-    ("brisque", "brisque:BRISQUE", "-inf to inf", ("brisque",), 20),
+    ("niqe", "niqe:NIQE", "0 to inf", ("niqe-pristine",), 11),
+    ("niqe-y", "niqe:NIQE_Y", "0 to inf", ("niqe-pristine",), 11),
+    ("niqe-pooled", "niqe:NIQE_POOLED", "0 to inf", ("niqe-pristine",), 240),
+    ("brisque", "brisque:BRISQUE", "-inf to inf", ("brisque",), 11),
 ):
     METRICS.add(
         _name,
@@ -204,7 +204,7 @@ METRICS.add(
     needs_reference=True,
     needs_face=True,
     weights=("dlib-resnet",),
-    cost_ms=40,
+    cost_ms=35,
 )
 
 
