@@ -95,8 +95,9 @@ def lpips(net: Backbone = "alex") -> LPIPS:
 def _shared(net: Backbone) -> LPIPS:
     model = LPIPS(net)
     _fill(model, _read(assets.path("lpips", _FILES[net])))
+    model.eval().requires_grad_(False)
     # Channels last: the convolutions of a CPU are a fifth faster so.
-    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> list[nn.Module]:
