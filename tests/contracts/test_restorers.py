@@ -54,6 +54,17 @@ def test_state_is_the_same_after_use(restorer: Restorer, faces: torch.Tensor) ->
     assert all(torch.equal(value, before[key]) for key, value in restorer.state_dict().items())
 
 
+def test_the_pass_of_training_draws_the_same_picture_and_names_its_losses(
+    restorer: Restorer, faces: torch.Tensor
+) -> None:
+    clean = faces.flip(3)
+    done = restorer.training_pass(faces, clean)
+    assert done.restored.shape == faces.shape
+    assert torch.allclose(done.restored, restorer(faces), atol=1e-4)
+    assert done.own.keys() <= set(restorer.architecture.own_losses)
+    assert all(loss.ndim == 0 and bool(loss.isfinite()) for loss in done.own.values())
+
+
 def test_the_architecture_is_found_from_its_keys(restorer: Restorer) -> None:
     state = restorer.network.state_dict()
     found = {name for name in RESTORERS.names() if RESTORERS.get(name).detect(state) is not None}

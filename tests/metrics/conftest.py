@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage import data
 from torch import Tensor
+
+from facefort import assets
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +36,26 @@ def astronaut(as_tensor) -> Tensor:
 
 
 @pytest.fixture(scope="session")
-def calibration() -> Path:
-    """The five TID2013 pictures that the pyiqa wheel carries, from the folder that FACEFORT_CALIBRATION names."""
-    place = os.environ.get("FACEFORT_CALIBRATION", "")
-    if not place or not (Path(place) / "dist_dir").is_dir():
-        pytest.skip("FACEFORT_CALIBRATION does not name pyiqa's ResultsCalibra folder")
-    return Path(place)
+def drawn_pair(as_tensor) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """A noisy copy of a picture of patches of three sizes, and the picture, 192 px; benchmarks/metrics_parity.py."""
+
+    def draw(seed: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng(seed)
+        layers = [np.kron(rng.integers(0, 256, (192 // n, 192 // n, 3)), np.ones((n, n, 1), int)) for n in (48, 12, 2)]
+        clean = (3 * layers[0] + 2 * layers[1] + layers[2]) // 6
+        spoilt = (clean + rng.integers(-30, 31, clean.shape)).clip(0, 255)
+        return as_tensor(spoilt.astype(np.uint8)), as_tensor(clean.astype(np.uint8))
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def calibration_pair(as_tensor) -> Callable[[str], tuple[Tensor, Tensor]]:
+    """A distorted picture of TID2013 and its original; only for tests marked `weights("tid2013-calibration")`."""
+
+    def read(name: str) -> tuple[Tensor, Tensor]:
+        files = (assets.path("tid2013-calibration", f"{part}-{name}.bmp") for part in ("dist", "ref"))
+        distorted, original = (as_tensor(np.array(Image.open(file).convert("RGB"))) for file in files)
+        return distorted, original
+
+    return read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
+from facefort import assets
 from facefort.errors import PictureError, UnknownNameError, UsageError
 from facefort.metrics.distribution import Frechet, frechet_distance, frechet_replicates, kernel_distance
 from facefort.metrics.sets import SET_METRICS, Moments, Reference, SetMetric, set_metric
@@ -289,16 +289,18 @@ def test_noise_moves_a_set_away(astronaut, noisy) -> None:
         assert near < far
 
 
-@pytest.mark.weights("inception-fid")
+TID2013 = ("I03", "I04", "I06", "I08", "I19")
+
+
+@pytest.mark.weights("inception-fid", "tid2013-calibration")
 @pytest.mark.parametrize(("name", "published"), [("fid", 225.3678), ("fid-clean", 220.5819)])
-def test_the_calibration_pictures_of_pyiqa_have_their_published_distance(
-    name: str, published: float, calibration: Path
-) -> None:
+def test_the_calibration_pictures_of_pyiqa_have_their_published_distance(name: str, published: float) -> None:
     from facefort.metrics.references import from_pictures
 
     metric = set_metric(name)
     spoilt, clean = (
-        from_pictures(metric, sorted((calibration / part).glob("*.bmp")), part) for part in ("dist_dir", "ref_dir")
+        from_pictures(metric, [assets.path("tid2013-calibration", f"{part}-{one}.bmp") for one in TID2013], part)
+        for part in ("dist", "ref")
     )
     assert not isinstance(spoilt.content, Moments)
     assert metric.score(spoilt.content, clean, groups=0).value == pytest.approx(published, rel=1e-5)

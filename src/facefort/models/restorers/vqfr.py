@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from facefort.models.blocks.vqfr import (
     CODES_PER_SIDE,
@@ -30,7 +31,7 @@ from facefort.models.blocks.vqfr import (
     norm_swish,
     widths,
 )
-from facefort.models.spec import Architecture, Options, StateDict
+from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
 
 class Encoder(nn.Module):
@@ -315,9 +316,17 @@ def _run(network: nn.Module, faces: Tensor) -> Tensor:
     return picture
 
 
-def _run_pyramid(network: nn.Module, faces: Tensor) -> list[Tensor]:
-    found = network(faces)
-    return [found["main_dec"], found["dec"]]
+def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    """The teacher is the codebook model of the first stage: its vectors of the clean face are matched."""
+    found = network(degraded, return_keys=("dec", "feat_dict"))
+    (level,) = found["feat_dict"].values()
+    vectors, codes = level["z_conv"], level["z_quant_before_conv"]
+    own = {"texture": F.l1_loss(found["dec"], clean), "commit": F.mse_loss(vectors, codes.detach())}
+    if teacher is not None:
+        with torch.no_grad():
+            (wanted,) = teacher(clean, return_keys=("feat_dict",))[0]["feat_dict"].values()
+        own["feature"] = F.mse_loss(vectors, wanted["z_quant_before_conv"])
+    return TrainingPass(found["main_dec"], own=own, latent=vectors)
 
 
 def detect_codebook(state: StateDict) -> Options | None:
@@ -387,7 +396,8 @@ ARCHITECTURE = Architecture(
     detect=detect,
     explain=explain,
     run=_run,
-    run_pyramid=_run_pyramid,
+    train=_train,
+    own_losses=("texture", "commit", "feature"),
 )
 
 __all__ = ["ARCHITECTURE", "VQFRv1", "VQGANv1", "detect", "detect_codebook"]

@@ -49,7 +49,7 @@ from facefort.models.blocks.vqfr import (
     widths,
     with_gradient_of,
 )
-from facefort.models.spec import Architecture, Options, StateDict
+from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
 
 class Downsample(nn.Module):
@@ -366,9 +366,17 @@ def _run(network: nn.Module, faces: Tensor) -> Tensor:
     return picture
 
 
-def _run_pyramid(network: nn.Module, faces: Tensor) -> list[Tensor]:
-    found = network(faces, fidelity_ratio=network.fidelity_ratio)
-    return [found["main_dec"], found["texture_dec"]]
+def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    """The teacher is the codebook model of the first stage: its codes of the clean face are learned."""
+    found = network(degraded, fidelity_ratio=network.fidelity_ratio)
+    own = {"texture": F.l1_loss(found["texture_dec"], clean)}
+    if teacher is not None:
+        with torch.no_grad():
+            wanted = teacher(clean, return_keys=())[0]
+        own["feature"] = F.mse_loss(found["enc_feat"].float(), wanted["quant_feat"].float())
+        if "quant_logit" in found:
+            own["code"] = F.cross_entropy(found["quant_logit"].float().transpose(1, 2), wanted["quant_index"])
+    return TrainingPass(found["main_dec"], own=own, latent=found["enc_feat"])
 
 
 def detect_codebook(state: StateDict) -> Options | None:
@@ -448,7 +456,8 @@ ARCHITECTURE = Architecture(
     detect=detect,
     explain=explain,
     run=_run,
-    run_pyramid=_run_pyramid,
+    train=_train,
+    own_losses=("texture", "code", "feature"),
 )
 
 __all__ = ["ARCHITECTURE", "VQFRv2", "VQGANv2", "detect", "detect_codebook"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from _pytest.mark import ParameterSet
+from skimage import data
 from torch import Tensor
+from torch.nn import functional as F
 
 from facefort.errors import FaceError, PictureError, UnknownNameError, UsageError
 from facefort.metrics import METRICS, Metric, metric
@@ -23,7 +27,9 @@ def parameter(entry: Entry) -> ParameterSet:
 ALL = [parameter(entry) for entry in METRICS]
 WITH_REFERENCE = [parameter(entry) for entry in METRICS if entry.facts["needs_reference"]]
 WITH_FACE = [parameter(entry) for entry in METRICS if "facemesh" in entry.facts["weights"]]
-WITH_SMALLEST = [parameter(entry) for entry in METRICS if entry.name != "psnr-rgb"]
+WITHIN = [parameter(entry) for entry in METRICS if entry.name in ("psnr-rgb", "psnr-y", "ssim-rgb", "ssim-y")]
+WITHIN += [parameter(entry) for entry in METRICS if entry.name in ("lpips-alex", "lpips-vgg")]
+FACTS = {"direction", "range", "needs_reference", "needs_face", "weights", "cost_ms"}
 
 
 @pytest.fixture(params=ALL)
@@ -32,8 +38,22 @@ def measure(request: pytest.FixtureRequest) -> Metric:
 
 
 @pytest.fixture
-def face(astronaut: Tensor) -> Tensor:
-    return astronaut[:, :, 20:212, 130:322]
+def face(measure: Metric) -> Tensor:
+    """The face of the photograph that scikit-image carries; small where that is enough, because networks are slow."""
+    pixels = np.ascontiguousarray(data.astronaut()[20:212, 130:322])
+    whole = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    return whole if measure.needs_face or measure.smallest > 96 else whole[:, :, ::2, ::2]
+
+
+@pytest.fixture
+def noisy() -> Callable[[Tensor, float], Tensor]:
+    """A picture with Gaussian noise of a strength, in 8 bits again."""
+
+    def spoil(picture: Tensor, strength: float) -> Tensor:
+        noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+        return ((picture + strength * noise).clamp(0, 1) * 255).round() / 255
+
+    return spoil
 
 
 def score(measure: Metric, pictures: Tensor, reference: Tensor) -> Tensor:
@@ -42,7 +62,11 @@ def score(measure: Metric, pictures: Tensor, reference: Tensor) -> Tensor:
 
 def test_the_registry_says_what_the_metric_says(measure: Metric) -> None:
     facts = METRICS.entry(measure.name).facts
-    assert (facts["direction"], facts["needs_reference"]) == (measure.direction, measure.needs_reference)
+    assert set(facts) == FACTS
+    for fact in ("direction", "needs_reference", "needs_face"):
+        assert facts[fact] == getattr(measure, fact)
+    assert facts["range"] == f"{measure.range[0]:g} to {measure.range[1]:g}"
+    assert facts["cost_ms"] > 0
     assert measure.variant
     assert measure.reference
     assert measure.range[0] < measure.range[1]
@@ -98,6 +122,13 @@ def test_gradient_at_equal_pictures_is_finite(measure: Metric, face: Tensor) -> 
     assert torch.isfinite(picture.grad).all()
 
 
+@pytest.mark.parametrize("measure", WITH_REFERENCE, indirect=True)
+def test_with_and_without_a_gradient_the_number_is_one(measure: Metric, face: Tensor, noisy) -> None:
+    picture = noisy(face, 0.1)
+    plain = measure(picture, face)
+    torch.testing.assert_close(measure(picture.requires_grad_(), face).detach(), plain, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
@@ -119,13 +150,57 @@ def test_what_is_no_picture_is_refused_in_one_line(measure: Metric, face: Tensor
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("measure", WITH_SMALLEST, indirect=True)
 def test_a_picture_below_the_smallest_is_refused(measure: Metric, face: Tensor) -> None:
     small = face[:, :, : measure.smallest - 1, : measure.smallest - 1]
     with pytest.raises(PictureError, match=f"at least {measure.smallest} px"):
         score(measure, small, small)
-    exact = torch.nn.functional.interpolate(face, (measure.smallest, measure.smallest), mode="area")
+    exact = F.interpolate(face, (measure.smallest, measure.smallest), mode="area")
     assert torch.isfinite(score(measure, exact, exact * 0.9)).all()
+
+
+def test_a_picture_of_one_pixel_is_refused(measure: Metric, face: Tensor) -> None:
+    with pytest.raises(PictureError, match="not 1 x 1"):
+        score(measure, face[:, :, :1, :1], face[:, :, :1, :1])
+
+
+def test_a_constant_picture_is_bad_or_refused_by_name(measure: Metric, face: Tensor, noisy) -> None:
+    """A network may well give out one grey: where that can be scored it must score badly, elsewhere it is an error."""
+    flat = torch.full_like(face, 0.5)
+    if not measure.needs_reference or measure.name.endswith("-mvc"):
+        with pytest.raises(PictureError, match=r"texture|one grey|constant"):
+            score(measure, flat, face)
+        return
+    found, slight = measure(flat, face).item(), measure(noisy(face, 0.02), face).item()
+    assert found < slight if measure.direction == "higher" else found > slight
+
+
+@pytest.mark.parametrize("measure", WITHIN, indirect=True)
+def test_within_a_full_mask_it_is_the_number_of_the_picture(measure: Metric, face: Tensor, noisy) -> None:
+    pictures, references = torch.cat([noisy(face, 0.05), noisy(face, 0.2)]), face.expand(2, -1, -1, -1)
+    whole = measure(pictures, references)
+    masked = measure.within(pictures, references, torch.ones(2, 1, *face.shape[2:]))
+    # LPIPS brings its maps to the picture's size first, which weighs their rims otherwise.
+    torch.testing.assert_close(masked.to(whole), whole, rtol=0.05 if "lpips" in measure.name else 1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("measure", WITHIN, indirect=True)
+def test_within_a_mask_only_what_it_covers_counts(measure: Metric, face: Tensor, noisy) -> None:
+    side = face.shape[3]
+    spoilt = noisy(face, 0.2)
+    spoilt[..., : side // 2] = face[..., : side // 2]
+    mask = torch.zeros(1, 1, side, side)
+    mask[..., side // 2 :] = 1
+    bad, good = (measure.within(spoilt, face, part).item() for part in (mask, 1 - mask))
+    whole = measure(spoilt, face).item()
+    assert bad < whole < good if measure.direction == "higher" else bad > whole > good
+
+
+@pytest.mark.parametrize("measure", WITHIN, indirect=True)
+def test_a_mask_that_covers_nothing_is_refused(measure: Metric, face: Tensor) -> None:
+    with pytest.raises(PictureError, match="empty mask"):
+        measure.within(face, face, torch.zeros(1, 1, *face.shape[2:]))
+    with pytest.raises(PictureError, match="one size"):
+        measure.within(face, face, torch.ones(1, 1, 8, 8))
 
 
 def test_a_missing_or_needless_reference_is_a_wrong_call(measure: Metric, face: Tensor) -> None:
@@ -143,7 +218,7 @@ def test_sizes_must_agree(measure: Metric, face: Tensor) -> None:
 
 
 def test_an_unknown_metric_is_named() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean psnr-rgb"):
+    with pytest.raises(UnknownNameError, match="did you mean psnr-"):
         metric("psnr")
 
 
