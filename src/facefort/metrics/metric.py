@@ -231,7 +231,7 @@ for _judge, _asset in (("dlib", "dlib-resnet"), ("arcface-mbf", "arcface-mobilef
     for _kind, _direction, _range in (
         ("identity", "lower", "0 to inf"),
         ("cosine", "higher", "-1 to 1"),
-        ("deg", "lower", "0 to 180"),
+        ("deg", "lower", "0 to inf"),
         ("ids", "higher", "-100 to 100"),
         ("id-sim", "higher", "-1 to 1"),
     ):
@@ -239,14 +239,15 @@ for _judge, _asset in (("dlib", "dlib-resnet"), ("arcface-mbf", "arcface-mobilef
             f"{_kind}-{_judge}",
             "facefort.metrics.identity:" + f"{_kind}_{_judge}".replace("-", "_").upper(),
             direction=_direction,
-            range=_range,
+            # Cosine distances end at 2, dlib's Euclidean ones do not.
+            range="0 to 2" if _kind == "identity" and _judge != "dlib" else _range,
             needs_reference=True,
             needs_face=True,
             cost_ms=40,
             weights=(_asset, "facemesh"),
         )
 for _kind, _direction, _range, _asset in (
-    ("deg", "lower", "0 to 180", "arcface-resnet18"),
+    ("deg", "lower", "0 to inf", "arcface-resnet18"),
     ("idd", "lower", "0 to 3.14159", "arcface-resnet18"),
     ("ids", "higher", "-100 to 100", "arcface-resnet18"),
     ("id-sim", "higher", "-1 to 1", "arcface-ir-se50"),
@@ -278,7 +279,7 @@ METRICS.add(
     "quality-mobilenet",
     "facefort.metrics.quality:QUALITY_MOBILENET",
     direction="higher",
-    range="0 to 100",
+    range="-inf to inf",
     needs_reference=False,
     needs_face=True,
     cost_ms=10,

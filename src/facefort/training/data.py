@@ -197,14 +197,14 @@ def prefetched(batches: Batches, first: int, last: int, ahead: int = 4) -> Itera
 
 
 def training_files(source: str) -> list[Path]:
-    """Files of a training folder or glob, sorted.
+    """Files of a training folder or glob, or of several joined by "+", sorted.
 
     Raises:
         TrainingError: nothing is named.
     """
     if not source:
         raise TrainingError("no training faces; set data.faces to a folder of aligned faces")
-    return expand([source])
+    return expand([part.strip() for part in source.split("+")])
 
 
 def _load(file: Path, size: int) -> np.ndarray | str:

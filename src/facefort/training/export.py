@@ -65,7 +65,8 @@ def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> 
 
 def public(source: str) -> str:
     """A face source without the folders that lead to it: a card says which faces, not where somebody keeps them."""
-    return "/".join(Path(source).parts[-2:]) if "/" in source else source
+    parts = [part.strip() for part in source.split("+")]
+    return " + ".join("/".join(Path(part).parts[-2:]) if "/" in part else part for part in parts)
 
 
 def _last_scores(path: Path) -> dict[str, float]:

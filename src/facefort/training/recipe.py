@@ -12,7 +12,7 @@ from facefort.config import option
 class DataSettings:
     """What the network is trained on."""
 
-    faces: str = option("folder of aligned faces to train on", "")
+    faces: str = option("folder of aligned faces to train on; several are joined by +", "")
     presets: tuple[str, ...] = option("degradation presets, drawn with equal probability", ("gfpgan",))
     flip: bool = option("mirror half of the faces", True)
     jitter: float = option("random shift, scale and rotation, as a share of the face", 0.05, low=0, high=0.3)
