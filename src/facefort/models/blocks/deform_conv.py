@@ -162,10 +162,10 @@ class _DeformConv(torch.autograd.Function):
         of_offsets = torch.zeros(offsets.shape, dtype=weight.dtype, device=x.device)
         of_masks = torch.zeros(masks.shape, dtype=weight.dtype, device=x.device)
         of_kernel = torch.zeros(kernel[0].numel(), len(weight), dtype=weight.dtype, device=x.device)
-        of_x = torch.empty(len(x), *_padded(geometry), x.shape[1], dtype=weight.dtype, device=x.device)
+        of_x = torch.empty(len(x), *x.shape[2:], x.shape[1], dtype=weight.dtype, device=x.device)
         for n in range(len(x)):
             table = _table(x[n], geometry.groups, weight.dtype)
-            of_table = of_x[n].zero_().view(table.shape)
+            patches = table.new_zeros(len(table) if for_x else 0, 4 * table.shape[1])
             for part, place in _parts(geometry, x):
                 with torch.enable_grad():
                     shift = offsets[n, part].detach().requires_grad_()
@@ -183,11 +183,13 @@ class _DeformConv(torch.autograd.Function):
                     found = torch.autograd.grad(samples, (shift, factor), of_samples)
                     of_offsets[n, part], of_masks[n, part] = found
                 if for_x:
-                    _scatter(of_table, of_samples, rows, weights.detach())
-        pixels = slice(1, geometry.height + 1), slice(1, geometry.width + 1)
+                    values = of_samples[:, None] * weights.detach()[:, :, None].to(of_samples.dtype)
+                    patches.index_add_(0, rows[:, 0], values.flatten(1))
+            if for_x:
+                _fold(patches, of_x[n], geometry)
         height, width = geometry.outputs
         return (
-            of_x[:, pixels[0], pixels[1]].permute(0, 3, 1, 2).to(x.dtype) if for_x else None,
+            of_x.permute(0, 3, 1, 2).to(x.dtype) if for_x else None,
             of_offsets.view(len(x), height, width, -1).permute(0, 3, 1, 2).to(offset.dtype) if for_offset else None,
             of_masks.view(len(x), height, width, -1).permute(0, 3, 1, 2).to(mask.dtype) if for_mask else None,
             _square_kernel(of_kernel, weight, geometry.groups) if for_weight else None,
@@ -225,13 +227,11 @@ def _line(values: Tensor, kernel: Tensor) -> Tensor:
     return values.reshape(1, 1, -1, kernel.shape[1]).permute(0, 3, 1, 2)
 
 
-def _padded(geometry: _Geometry) -> tuple[int, int]:
-    """A border of zeros, one pixel before and two after, holds whatever a sample outside of the map may touch."""
-    return geometry.height + 3, geometry.width + 3
-
-
 def _table(x: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
-    """(C, H, W) -> the padded map as rows (H+3, W+3, G) of C/G channels."""
+    """(C, H, W) -> the padded map as rows (H+3, W+3, G) of C/G channels.
+
+    A border of zeros, one pixel before and two after, holds whatever a sample outside of the map may touch.
+    """
     channels, height, width = x.shape
     table = torch.zeros(height + 3, width + 3, channels, dtype=dtype, device=x.device)
     table[1 : height + 1, 1 : width + 1] = x.permute(1, 2, 0)
@@ -279,10 +279,22 @@ def _sample(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights.to(table.dtype))
 
 
-def _scatter(table: Tensor, values: Tensor, rows: Tensor, weights: Tensor) -> None:
-    """Add weighted values (B, C/G) to the rows that they were sampled from."""
-    for corner in range(4):
-        table.index_add_(0, rows[:, corner], values * weights[:, corner : corner + 1].to(values.dtype))
+def _fold(patches: Tensor, out: Tensor, geometry: _Geometry) -> None:
+    """Add up what the four pixels of every patch of the padded map were given, (H, W, C).
+
+    One row of four pixels for every place is scattered to, rather than four rows: a scattered row costs as much for
+    its address as for its numbers.
+    """
+    height, width = geometry.height, geometry.width
+    corners = patches.view(height + 3, width + 3, geometry.groups, 4, -1)
+    shifted = [
+        corners[1 - down : height + 1 - down, 1 - right : width + 1 - right, :, 2 * down + right]
+        for down in (0, 1)
+        for right in (0, 1)
+    ]
+    grouped = out.view(height, width, geometry.groups, -1)
+    torch.add(shifted[0], shifted[1], out=grouped)
+    grouped.add_(shifted[2]).add_(shifted[3])
 
 
 __all__ = ["DeformConvPack", "deform_conv2d"]

@@ -126,7 +126,7 @@ class MainDecoder(nn.Module):
 
 
 class ProjectedCodebook(Codebook):
-    """A codebook between two 1x1 convolutions, with the official means to begin one.
+    """A codebook between two 1x1 convolutions.
 
     Args:
         inputs: channels of the feature.
