@@ -160,7 +160,7 @@ class SetMetric:
         Args:
             features: of the set, from :meth:`collect`.
             reference: what to compare with.
-            groups: of the jackknife; 0 leaves the interval out.
+            groups: of the jackknife, at most; 0 leaves the interval out.
             confidence: part of intervals that would hold the value.
             seed: of the dealing; equal input and seed give equal output.
 
@@ -174,12 +174,14 @@ class SetMetric:
             raise UsageError(f"a confidence lies between 0 and 1, for instance 0.95, not {confidence}")
         value = self.compare(features, reference.content)
         low = high = bias = float("nan")
-        groups = min(groups, len(features))
-        if groups > FEWEST:
-            without = self.replicate(features, reference.content, _without_groups(len(features), groups, seed))
-            bias = (groups - 1) * (float(without.mean()) - value)
-            deviation = float(np.sqrt((groups - 1) * np.square(without - without.mean()).mean()))
-            reach = float(stats.t.ppf((1 + confidence) / 2, groups - 1)) * deviation
+        if groups > 1 and len(features) > FEWEST:
+            left_out = _groups(len(features), groups, seed)
+            without = self.replicate(features, reference.content, 1 - left_out)
+            size = int(left_out[0].sum())
+            factor = (len(features) - size) / size
+            bias = factor * (float(without.mean()) - value)
+            deviation = float(np.sqrt(factor * np.square(without - without.mean()).mean()))
+            reach = float(stats.t.ppf((1 + confidence) / 2, len(without) - 1)) * deviation
             low, high = max(value - reach, self.range[0]), value + reach
         return SetScore(
             self.name,
@@ -233,10 +235,15 @@ class SetMetric:
         return tuple(told)
 
 
-def _without_groups(count: int, groups: int, seed: int) -> NDArray[np.int64]:
-    """Which of ``count`` pictures are left without each group, (groups, count) of 0 and 1."""
-    dealt = np.random.default_rng(seed).permutation(count) % groups
-    return (dealt != np.arange(groups)[:, None]).astype(np.int64)
+def _groups(count: int, most: int, seed: int) -> NDArray[np.int64]:
+    """Who is in each of at most ``most`` groups, (groups, count) of 0 and 1.
+
+    The groups are of one size, because a distance of sets depends on how many pictures are left; what remains of
+    ``count`` is in none of them.
+    """
+    size = -(-count // most)
+    dealt = np.random.default_rng(seed).permutation(count) // size
+    return (dealt == np.arange(count // size)[:, None]).astype(np.int64)
 
 
 SET_METRICS: Registry[SetMetric] = Registry("set metric")
