@@ -1,6 +1,6 @@
 """CPU time of the metrics on 512 px pictures, beside the implementations that people use today.
 
-    python benchmarks/metrics_speed.py [PICTURE] [--repeats 21] [--batch 64]
+    python benchmarks/metrics_speed.py [PICTURE] [--repeats 21] [--batch 64] [--only "ssim*"]
 
 CPU time (not wall time) of one thread, median and quartiles after one warm-up, so that other work on the machine
 disturbs it little. Without PICTURE, scikit-image's astronaut is used. Peers run in the same process on the same
@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import cv2
@@ -64,8 +65,8 @@ def pixels(batch: Tensor) -> np.ndarray:
 
 
 @functools.cache
-def peers() -> dict[str, tuple[str, Peer]]:
-    """The metric a peer stands beside -> its name, and itself on one pair of tensors."""
+def peers() -> list[tuple[str, str, Peer]]:
+    """The metric a peer stands beside, its name, and itself on one pair of tensors."""
 
     def of_arrays(compute: Callable[[np.ndarray, np.ndarray], object]) -> Peer:
         converted: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # the conversion is not the peer's to pay
@@ -78,29 +79,28 @@ def peers() -> dict[str, tuple[str, Peer]]:
 
         return call
 
-    found: dict[str, tuple[str, Peer]] = {
-        "psnr-rgb": (
-            "scikit-image peak_signal_noise_ratio",
-            of_arrays(lambda x, y: peak_signal_noise_ratio(y, x, data_range=255)),
-        ),
-        "ssim-rgb": ("scikit-image structural_similarity", of_arrays(ssim_of_skimage)),
-    }
+    psnr = of_arrays(lambda x, y: peak_signal_noise_ratio(y, x, data_range=255))
+    found: list[tuple[str, str, Peer]] = [
+        ("psnr-rgb", "scikit-image peak_signal_noise_ratio", psnr),
+        ("ssim-rgb", "scikit-image structural_similarity", of_arrays(ssim_of_skimage)),
+    ]
     if importlib.util.find_spec("pytorch_msssim"):
         import pytorch_msssim
 
-        found["ssim-rgb "] = ("pytorch-msssim ssim", lambda x, y: pytorch_msssim.ssim(x, y, data_range=1))
-        found["ms-ssim"] = ("pytorch-msssim ms_ssim", lambda x, y: pytorch_msssim.ms_ssim(x, y, data_range=1))
+        found.append(("ssim-rgb", "pytorch-msssim ssim", lambda x, y: pytorch_msssim.ssim(x, y, data_range=1)))
+        found.append(("ms-ssim", "pytorch-msssim ms_ssim", lambda x, y: pytorch_msssim.ms_ssim(x, y, data_range=1)))
     if importlib.util.find_spec("lpips"):
         sys.path.insert(0, str(Path(__file__).parent))
         from metrics_parity import import_torchvision, peer_lpips
 
         import_torchvision()
         alex = peer_lpips("alex")
-        found["lpips-alex"] = ("lpips 0.1.4", lambda x, y: alex(2 * x - 1, 2 * y - 1))
+        found.append(("lpips-alex", "lpips 0.1.4", lambda x, y: alex(2 * x - 1, 2 * y - 1)))
     if importlib.util.find_spec("basicsr"):
         from basicsr.metrics.niqe import calculate_niqe
 
-        found["niqe-y"] = ("basicsr calculate_niqe", of_arrays(lambda x, _: calculate_niqe(x[..., ::-1], 0)))
+        niqe = of_arrays(lambda x, _: calculate_niqe(x[..., ::-1], 0))
+        found.append(("niqe-y", "basicsr calculate_niqe", niqe))
     return found
 
 
@@ -115,30 +115,35 @@ def call(name: str, pictures: Tensor, references: Tensor) -> Work:
     return lambda: measure(*pair)
 
 
-def print_single(pictures: Tensor, references: Tensor, repeats: int) -> None:
+def print_single(pictures: Tensor, references: Tensor, repeats: int, only: str) -> None:
     print("| metric | CPU ms, median | quartiles |\n|---|---|---|")
     for entry in METRICS:
+        if not fnmatch(entry.name, only):
+            continue
         if missing(entry.facts["weights"]):
             print(f"| {entry.name} | not fetched | |")
         else:
             print(row(entry.name, call(entry.name, pictures, references), repeats), flush=True)
-    for name, peer in peers().values():
-        print(row(name, lambda peer=peer: peer(pictures, references), repeats), flush=True)
+    for key, name, peer in peers():
+        if fnmatch(key, only):
+            print(row(name, lambda peer=peer: peer(pictures, references), repeats), flush=True)
     attacked = pictures.clone().requires_grad_()
-    with torch.inference_mode(False):
+    with torch.enable_grad():
         print(row("ssim-rgb, with its gradient", lambda: metric("ssim-rgb")(attacked, references).sum().backward(), 9))
 
 
-def print_batch(pictures: Tensor, references: Tensor, count: int) -> None:
+def print_batch(pictures: Tensor, references: Tensor, count: int, only: str) -> None:
     """One call for a batch, beside the peer called once a picture."""
     generator = torch.Generator().manual_seed(1)
     noise = 0.02 * torch.randn((count, *pictures.shape[1:]), generator=generator)
     batch, clean = (pictures + noise).clamp(0, 1), references.expand(count, -1, -1, -1).contiguous()
     print(f"\n| metric, {count} pictures | facefort, CPU ms a picture | peer, one by one | ratio |\n|---|---|---|---|")
-    for key, (name, peer) in peers().items():
+    for key, name, peer in peers():
+        if not fnmatch(key, only):
+            continue
         number = count if key != "lpips-alex" else min(count, 16)
         some, goals = batch[:number], clean[:number]
-        own = milliseconds(call(key.strip(), some, goals), 3)[1] / number
+        own = milliseconds(call(key, some, goals), 3)[1] / number
 
         def one_by_one(peer: Peer = peer, some: Tensor = some, goals: Tensor = goals) -> None:
             for place in range(len(some)):
@@ -154,6 +159,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path, nargs="?", help="a square photograph of a face")
     parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--only", default="*", help="a shell pattern on the metrics' names")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -163,8 +169,8 @@ def main() -> None:
     spoilt = (clean + noise).round().clip(0, 255).astype(np.uint8)
     references, pictures = (torch.from_numpy(x.copy()).permute(2, 0, 1)[None].float() / 255 for x in (clean, spoilt))
     with torch.no_grad():
-        print_single(pictures, references, options.repeats)
-        print_batch(pictures, references, options.batch)
+        print_single(pictures, references, options.repeats, options.only)
+        print_batch(pictures, references, options.batch, options.only)
 
 
 if __name__ == "__main__":
