@@ -154,7 +154,7 @@ def test_metrics_are_named_or_matched(folders, toy):
     toy("toy-two", lambda pictures, _: pictures.amax((1, 2, 3)))
     found = facefort.measure(*folders, metrics=["psnr-rgb", "toy-*", "toy-one"])
     assert [one.name for one in found.summary] == ["psnr-rgb", "toy-one", "toy-two"]
-    with pytest.raises(UnknownNameError, match="unknown metric 'psnr'; did you mean psnr-rgb"):
+    with pytest.raises(UnknownNameError, match="unknown metric 'psnr'; did you mean psnr-"):
         facefort.measure(*folders, metrics=["psnr"])
     with pytest.raises(UsageError, match=r"no metric matches 'fsim\*'"):
         facefort.measure(*folders, metrics=["fsim*"])
