@@ -59,7 +59,7 @@ def niqe(pictures: Tensor, _reference: Tensor, *, plane: Plane, step: int = _BLO
         PictureError: a picture has fewer than two blocks with texture.
         WeightsError: the pristine model is not fetched, or damaged.
     """
-    planes = plane(pictures.detach().double()).round().cpu().numpy()
+    planes = (plane(picture.double()).round()[0].numpy() for picture in torch.split(pictures.detach().cpu(), 1))
     return torch.tensor([_score(each, step) for each in planes], dtype=torch.float64, device=pictures.device)
 
 
