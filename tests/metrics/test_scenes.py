@@ -42,8 +42,8 @@ def test_the_symmetric_fit_finds_the_shape_and_deviation_of_its_own_samples(shap
     assert deviation == pytest.approx(samples.std(), rel=0.01)
 
 
-def test_residues_of_flat_areas_are_those_of_matlab() -> None:
-    """What MATLAB's NIQE of the calibration pictures tells of the greys that their flat areas have."""
+def test_residues_of_flat_areas_keep_the_signs_that_were_fitted() -> None:
+    """Of greys in the flat areas of the calibration pictures; on any machine, hence exact."""
     signs = scenes._residue_signs()
     assert signs[[128, 78, 103, 53, 85]].tolist() == [0] * 5
     assert signs[[153, 162, 140, 87, 74, 248]].tolist() == [1, -1, -1, -1, -1, -1]

@@ -126,7 +126,7 @@ def brisque(pictures: Tensor, _reference: Tensor) -> Tensor:
         PictureError: a picture is constant.
         WeightsError: the model is not fetched, or damaged.
     """
-    planes = grey(pictures.detach().double()).round().cpu().numpy()
+    planes = (grey(picture.double()).round()[0].numpy() for picture in torch.split(pictures.detach().cpu(), 1))
     return torch.tensor([_score(plane) for plane in planes], dtype=torch.float64, device=pictures.device)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from facefort.metrics.metric import Definition, MaskedDefinition, Metric
 from facefort.models.judges.dists import SMALLEST as SMALLEST_OF_DISTS
@@ -14,8 +15,15 @@ from facefort.models.judges.perceptual import Backbone, lpips
 
 def perceptual(pictures: Tensor, reference: Tensor, net: Backbone) -> Tensor:
     """LPIPS v0.1, (N,) float32."""
-    distance: Tensor = lpips(net).to(pictures.device)(pictures.float(), reference.float())
-    return distance
+    return _compared(lpips(net), pictures, reference)
+
+
+def _compared(judge: nn.Module, pictures: Tensor, reference: Tensor) -> Tensor:
+    """Distances of pictures by a network; on a CPU one after the other, which its cache repays."""
+    size = 1 if pictures.device.type == "cpu" else len(pictures)
+    pairs = [torch.split(batch.float(), size) for batch in (pictures, reference)]
+    judge = judge.to(pictures.device)
+    return torch.cat([judge(one, goal) for one, goal in zip(*pairs, strict=True)])
 
 
 def perceptual_within(pictures: Tensor, reference: Tensor, mask: Tensor, net: Backbone) -> Tensor:
@@ -41,8 +49,7 @@ def perceptual_of_restoreformer(pictures: Tensor, reference: Tensor, unit: bool)
 
 def structure_and_texture(pictures: Tensor, reference: Tensor) -> Tensor:
     """DISTS, (N,) float32."""
-    distance: Tensor = dists().to(pictures.device)(pictures.float(), reference.float())
-    return distance
+    return _compared(dists(), pictures, reference)
 
 
 def _lpips_metric(

@@ -58,7 +58,7 @@ def normalised(plane: Array, border: int) -> Array:
 
     In a flat area the difference is nothing but the rounding residue of the filter, but the fits count its sign, which
     moves the score of a picture with flat areas by several per cent, in MATLAB too. So that the scores are MATLAB's,
-    and the same on every machine, a residue is given the sign that MATLAB's arithmetic leaves
+    and the same on every machine, a residue is given the sign that MATLAB's arithmetic seems to leave
     (:func:`_residue_signs`).
 
     Args:
@@ -82,11 +82,11 @@ def _blurred(plane: Array, border: int) -> Array:
 def _residue_signs() -> Array:
     """Sign of grey value - local mean in a flat area as MATLAB computes it, per grey value, (256,).
 
-    MATLAB's filters split the window into a column and a row by its singular vectors and apply the row, then the
-    column, by fused multiply-adds. Each is emulated exactly. With correctly rounded vectors, NIQE is MATLAB's to
-    0.006 % on four of the five calibration pictures and 0.6 % off on the one that is mostly flat; with one unit in the
-    last place less at one tap of each, as a singular value decomposition may well leave it, it is so on all five, and
-    BRISQUE is, too, to 0.05 %. Residues of zero leave NIQE 0.6 % and BRISQUE 10 % off, OpenCV's own residues more.
+    MATLAB's filters split the window into a column and a row by its singular vectors; that the row, then the column,
+    are applied by fused multiply-adds is inferred from its published scores. Each is emulated exactly. The last bits of
+    two taps are fitted to the NIQE and BRISQUE of the five calibration pictures, of which four have flat areas: so
+    fitted, NIQE is MATLAB's to 0.006 % and BRISQUE to 0.05 %; correctly rounded, to 0.6 % and 2.8 %; with residues of
+    zero, to 0.6 % and 10 %. See docs/metrics.md.
     """
     return np.array([np.sign(grey - _mean_of_flat(float(grey))) for grey in range(256)])
 
