@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from facefort.models.blocks.patchgan import PatchDiscriminator
+from facefort.models.blocks.critics import VQGANDiscriminator
 from facefort.models.blocks.vqgan import VQAutoEncoder
 from facefort.models.restorers.codeformer import CodeFormer
 from facefort.models.restorers.gfpgan import GFPGANv1Clean
@@ -124,7 +124,7 @@ def autoencoder() -> Iterator[Row]:
     yield compare("VQ auto-encoder 256", "picture", a, b)
     yield compare("VQ auto-encoder 256", "codebook loss", loss, their_loss)
     yield compare("VQ auto-encoder 256", "perplexity", found.perplexity, stats["perplexity"])
-    judge, their_judge = PatchDiscriminator(), module.VQGANDiscriminator()
+    judge, their_judge = VQGANDiscriminator(), module.VQGANDiscriminator()
     shared(judge, their_judge)
     with torch.no_grad():
         yield compare("PatchGAN 256", "logits", judge(x), their_judge(x))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from facefort.errors import UsageError, WeightsError
 from facefort.models import build, load
-from facefort.models.blocks.patchgan import PatchDiscriminator
+from facefort.models.blocks.critics import VQGANDiscriminator
 from facefort.models.blocks.vq import GRAD_MODES
 from facefort.models.blocks.vqgan import VQAutoEncoder
 from facefort.models.restorers.codeformer import CodeFormer, detect
@@ -282,7 +282,7 @@ def test_w_and_adain_can_be_set() -> None:
 def test_the_first_stage_says_what_it_is(tmp_path: Path) -> None:
     options = {"img_size": 32, "nf": 8, "ch_mult": (1, 2, 2), "codebook_size": 16, "emb_dim": 8}
     torch.save({"params_ema": VQAutoEncoder(**options).state_dict()}, tmp_path / "vqgan.pth")  # type: ignore[arg-type]
-    torch.save({"params_d": PatchDiscriminator(ndf=4).state_dict()}, tmp_path / "d.pth")
+    torch.save({"params_d": VQGANDiscriminator(width=4).state_dict()}, tmp_path / "d.pth")
     with pytest.raises(WeightsError, match=r"vqgan\.pth is the VQ auto-encoder of CodeFormer's first stage") as caught:
         load(tmp_path / "vqgan.pth")
     assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facefort.models.blocks.patchgan import PatchDiscriminator
+from facefort.models.blocks.critics import VQGANDiscriminator
 from facefort.models.blocks.preactivation import GroupNorm, norm_swish_conv
 from facefort.models.blocks.vq import (
     GRAD_MODES,
@@ -58,7 +58,7 @@ def test_published_autoencoder() -> None:
 
 def test_published_discriminator() -> None:
     with torch.device("meta"):
-        network = PatchDiscriminator()
+        network = VQGANDiscriminator()
         assert network(torch.rand(1, 3, 512, 512)).shape == (1, 1, 30, 30)
     assert sum(p.numel() for p in network.parameters()) == 6_960_961
     assert {"main.0.weight", "main.3.running_mean", "main.14.bias"} <= set(network.state_dict())

@@ -86,7 +86,7 @@ def _residue_signs() -> Array:
     are applied by fused multiply-adds is inferred from its published scores. Each is emulated exactly. The last bits of
     two taps are fitted to the NIQE and BRISQUE of the five calibration pictures, of which four have flat areas: so
     fitted, NIQE is MATLAB's to 0.006 % and BRISQUE to 0.05 %; correctly rounded, to 0.6 % and 2.8 %; with residues of
-    zero, to 0.6 % and 10 %. See docs/metrics.md.
+    zero, to 0.6 % and 10 %. See docs/metric-definitions.md.
     """
     return np.array([np.sign(grey - _mean_of_flat(float(grey))) for grey in range(256)])
 

@@ -204,6 +204,15 @@ def detect(state: StateDict) -> Options | None:
     }
 
 
+def detect_within(state: StateDict, size: int) -> Options | None:
+    """Options of the parser that another network holds and shows faces of ``size`` px; None where it holds none."""
+    options = detect({key.removeprefix("parser."): value for key, value in state.items() if key.startswith("parser.")})
+    if options is None:
+        return None
+    shrinks = options["out_size"] // options["min_feat_size"]
+    return {**options, "out_size": size, "min_feat_size": size // shrinks}
+
+
 def _restored(network: nn.Module, faces: Tensor) -> Tensor:
     picture: Tensor = network(faces * 2 - 1)[1]
     return (picture + 1) / 2
@@ -217,6 +226,16 @@ def _train(network: nn.Module, degraded: Tensor, labels: Tensor, teacher: nn.Mod
     return TrainingPass(degraded, own={"parsing": loss})
 
 
+ZOO_PRESET: Options = {
+    "out_size": 64,
+    "min_feat_size": 8,
+    "base_ch": 16,
+    "parsing_ch": 11,
+    "res_depth": 4,
+    "ch_range": (16, 96),
+}
+"""Half of the size of the restorers that it guides: a quarter of the cost, and parts are still told apart."""
+
 ARCHITECTURE = Architecture(
     name="parsenet",
     title="ParseNet",
@@ -225,15 +244,7 @@ ARCHITECTURE = Architecture(
     build=ParseNet,
     presets={
         "official": {},
-        # Half of the size of the restorers that it guides: a quarter of the cost, and parts are still told apart.
-        "zoo": {
-            "out_size": 64,
-            "min_feat_size": 8,
-            "base_ch": 16,
-            "parsing_ch": 11,
-            "res_depth": 4,
-            "ch_range": (16, 96),
-        },
+        "zoo": ZOO_PRESET,
     },
     detect=detect,
     run=_restored,
@@ -242,4 +253,7 @@ ARCHITECTURE = Architecture(
     low=0.0,
 )
 
-__all__ = ["ARCHITECTURE", "CELEBAMASK", "MESH", "Classes", "ParseNet", "adjusted", "classes_of", "detect"]
+__all__ = [
+    *("ARCHITECTURE", "CELEBAMASK", "MESH", "ZOO_PRESET", "Classes", "ParseNet"),
+    *("adjusted", "classes_of", "detect", "detect_within"),
+]

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facefort.models.parts.parsenet import ParseNet, adjusted
-from facefort.models.parts.parsenet import detect as detect_parser
+from facefort.models.parts.parsenet import ZOO_PRESET, ParseNet, adjusted, detect_within
 from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
 _SLOPE = 0.2
@@ -294,11 +293,8 @@ def detect(state: StateDict) -> Options | None:
     """Options of a JSFM-GAN state dict of this project, read off its shapes; None where it is another architecture."""
     if "coarse.0.norm1.shared.weight" not in state or "flags" not in state:
         return None
-    parser = detect_parser({k.removeprefix("parser."): v for k, v in state.items() if k.startswith("parser.")})
     stage_features, progressive, parser_size = (int(value) for value in state["flags"])
-    if parser is not None:
-        shrinks = parser["out_size"] // parser["min_feat_size"]
-        parser |= {"out_size": parser_size, "min_feat_size": parser_size // shrinks}
+    parser = detect_within(state, parser_size)
     scales = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("coarse_up.")) + 1
     widths = [state[f"coarse_rgb.{level}.weight"].shape[1] for level in range(scales)]
     condition = state["coarse.0.norm1.shared.weight"].shape[1]
@@ -320,15 +316,6 @@ def _build(**options: Any) -> nn.Module:  # noqa: ANN401
     return JSFMGAN(**options)
 
 
-_ZOO_PARSER = {
-    "out_size": 64,
-    "min_feat_size": 8,
-    "base_ch": 16,
-    "parsing_ch": 11,
-    "res_depth": 4,
-    "ch_range": (16, 96),
-}
-
 ARCHITECTURE = Architecture(
     name="jsfm",
     title="JSFM-GAN",
@@ -337,7 +324,7 @@ ARCHITECTURE = Architecture(
     build=_build,
     presets={
         "official": {},
-        "zoo": {"out_size": 128, "width": 20, "widest": 128, "scales": 5, "parser": _ZOO_PARSER},
+        "zoo": {"out_size": 128, "width": 20, "widest": 128, "scales": 5, "parser": ZOO_PRESET},
     },
     detect=detect,
     run=_run,

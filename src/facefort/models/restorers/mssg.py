@@ -19,8 +19,7 @@ from torch.nn import functional as F
 
 from facefort.models.blocks.vq import Downsample, ResBlock, check_grad_mode, mixture, norm_groups, with_gradient_of
 from facefort.models.blocks.vqgan import VQAutoEncoder, code_losses, read_options
-from facefort.models.parts.parsenet import ParseNet
-from facefort.models.parts.parsenet import detect as detect_parser
+from facefort.models.parts.parsenet import ZOO_PRESET, ParseNet, detect_within
 from facefort.models.restorers.codeformer import TransformerLayer
 from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
@@ -286,10 +285,7 @@ def detect(state: StateDict) -> Options | None:
     options = read_options(state, side)
     if options is None:
         return None
-    parser = detect_parser({k.removeprefix("parser."): v for k, v in state.items() if k.startswith("parser.")})
-    if parser is not None:
-        shrinks = parser["out_size"] // parser["min_feat_size"]
-        parser |= {"out_size": parser_size, "min_feat_size": parser_size // shrinks}
+    parser = detect_within(state, parser_size)
     return {
         "out_size": options.pop("img_size"),
         **options,
@@ -307,15 +303,6 @@ def _build(**options: Any) -> nn.Module:  # noqa: ANN401
     return MSSGNet(**options)
 
 
-_ZOO_PARSER = {
-    "out_size": 64,
-    "min_feat_size": 8,
-    "base_ch": 16,
-    "parsing_ch": 11,
-    "res_depth": 4,
-    "ch_range": (16, 96),
-}
-
 ARCHITECTURE = Architecture(
     name="mssg",
     title="MSSG-Net",
@@ -332,7 +319,7 @@ ARCHITECTURE = Architecture(
             "emb_dim": 128,
             "dim_embd": 192,
             "n_layers": 5,
-            "parser": _ZOO_PARSER,
+            "parser": ZOO_PRESET,
         },
     },
     detect=detect,
