@@ -56,6 +56,7 @@ class QualityRecipe:
 
     faces: str = option("folder or pattern of FFHQ-aligned faces", "")
     people: str = option("CSV with columns file and identity; empty where every picture is another person", "")
+    note: str = option("what faces these are, for the card", "")
     limit: int = option("pictures that are used, 0 = all", 0, low=0)
     versions: VersionSettings = field(default_factory=VersionSettings, metadata={"help": "qualities"})
     recogniser: str = option("whose similarities make the labels", "dlib")
