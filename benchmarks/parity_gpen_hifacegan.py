@@ -2,7 +2,7 @@
 
     pip install --no-deps modelscope==1.40.2
     pip download --no-deps --no-build-isolation basicsr==1.4.2 && tar xzf basicsr-1.4.2.tar.gz
-    PYTHONPATH=basicsr-1.4.2 python benchmarks/parity_gpen_hifacegan.py [--quick]
+    PYTHONPATH=basicsr-1.4.2 python benchmarks/parity_gpen_hifacegan.py [--quick] [--only gpen]
 
 `modelscope` carries GPEN's generator and discriminator as its authors published them, `basicsr` carries LIP-SPADE and
 the discriminator of HiFaceGAN. Only the files of the networks are imported, not the packages around them. No package
@@ -199,17 +199,17 @@ def hifacegan_discriminator() -> Iterator[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small networks only")
+    parser.add_argument("--only", choices=("gpen", "hifacegan"), help="one of the two")
     given = parser.parse_args()
     torch.manual_seed(0)
-    peer = gpen_peer()
+    parts: list[Iterator[Row]] = []
+    if given.only != "hifacegan":
+        peer = gpen_peer()
+        parts += [resampling(peer), gpen(peer, given.quick), gpen_discriminator(peer)]
+    if given.only != "gpen":
+        parts += [hifacegan(given.quick), hifacegan_discriminator()]
     print("| what | peer | batch | largest difference | largest value |\n|---|---|---|---|---|")
-    for rows in (
-        resampling(peer),
-        gpen(peer, given.quick),
-        gpen_discriminator(peer),
-        hifacegan(given.quick),
-        hifacegan_discriminator(),
-    ):
+    for rows in parts:
         for what, beside, batch, ours, theirs in rows:
             difference = float((ours - theirs).detach().abs().max())
             print(f"| {what} | {beside} | {batch} | {difference:.1e} | {float(theirs.abs().max()):.2g} |", flush=True)
