@@ -50,6 +50,8 @@ def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> 
                 **recipe,
                 "data": {**recipe["data"], "faces": public(recipe["data"]["faces"])},
                 "samples": public(recipe["samples"]),
+                "weights": _stem(recipe["weights"]),
+                "teacher": _stem(recipe["teacher"]),
             },
             "machine": runtime.describe(restorer.runtime),
         },
@@ -75,3 +77,8 @@ def _last_scores(path: Path) -> dict[str, float]:
     with path.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     return {name: float(value) for name, value in rows[-1].items()} if rows else {}
+
+
+def _stem(source: str) -> str:
+    """Name of weights without the folders that lead to them."""
+    return Path(source).stem if "/" in source else source

@@ -18,10 +18,15 @@ class InputFusion(nn.Module):
     Args:
         width: channels of the network's last feature at full resolution.
         hidden: channels of the two hidden layers.
+        floor: least share of the input. A little of it costs no sharpness, and people keep what no generator draws: on
+            real faces it lowers the error of pixels and of recognisers alike.
     """
 
-    def __init__(self, width: int, hidden: int = 24) -> None:
+    floor: Tensor
+
+    def __init__(self, width: int, hidden: int = 24, floor: float = 0.0) -> None:
         super().__init__()
+        self.register_buffer("floor", torch.tensor(float(floor)))
         self.body = nn.Sequential(
             nn.Conv2d(width + 6, hidden, 3, 1, 1),
             nn.LeakyReLU(0.2),
@@ -36,4 +41,5 @@ class InputFusion(nn.Module):
         """(N, C, S, S), (N, 3, S, S) and (N, 3, S, S) -> (N, 3, S, S) float32."""
         gate, offset = self.last(self.body(torch.cat([feature, image, x], 1))).float().chunk(2, dim=1)
         image, x = image.float(), x.float()
-        return image + gate.sigmoid() * (x - image) + offset
+        drawn = image + gate.sigmoid() * (x - image) + offset
+        return drawn.lerp(x, self.floor.to(drawn.dtype))

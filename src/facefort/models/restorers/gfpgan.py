@@ -52,6 +52,7 @@ class GFPGANv1Clean(nn.Module):
         narrow: width of everything.
         sft_half: modulate half of the channels and leave the other half to the prior.
         input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class GFPGANv1Clean(nn.Module):
         narrow: float = 1,
         sft_half: bool = True,
         input_fusion: bool = False,
+        input_floor: float = 0.0,
     ) -> None:
         super().__init__()
         self.input_is_latent = input_is_latent
@@ -90,7 +92,7 @@ class GFPGANv1Clean(nn.Module):
         )
         self.condition_scale = nn.ModuleList(_condition(width[level], sft_half) for level in levels[1:])
         self.condition_shift = nn.ModuleList(_condition(width[level], sft_half) for level in levels[1:])
-        self.input_fusion = InputFusion(width[out_size]) if input_fusion else None
+        self.input_fusion = InputFusion(width[out_size], floor=input_floor) if input_fusion else None
 
     def forward(
         self,
@@ -178,6 +180,7 @@ def detect(state: StateDict) -> Options | None:
         "narrow": narrow,
         "sft_half": state["condition_scale.0.2.weight"].shape[0] == width,
         "input_fusion": "input_fusion.last.weight" in state,
+        "input_floor": float(state["input_fusion.floor"]) if "input_fusion.floor" in state else 0.0,
     }
 
 
@@ -200,6 +203,7 @@ ARCHITECTURE = Architecture(
             "narrow": 0.375,
             "channel_multiplier": 1,
             "input_fusion": True,
+            "input_floor": 0.125,
         },
     },
     detect=detect,
