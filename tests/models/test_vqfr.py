@@ -283,7 +283,7 @@ def test_normalisation_is_exact_on_large_maps() -> None:
     torch.testing.assert_close(got.double(), wanted, atol=3e-6, rtol=0)
     gradients = torch.autograd.grad(got.pow(3).mean(), given)
     for gradient, other in zip(gradients, torch.autograd.grad(wanted.pow(3).mean(), exact), strict=True):
-        torch.testing.assert_close(gradient.double(), other, atol=1e-5 * float(other.abs().max()), rtol=0)
+        torch.testing.assert_close(gradient.double(), other, atol=1e-4 * float(other.abs().max()), rtol=0)
 
 
 # Gradients
