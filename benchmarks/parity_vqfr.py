@@ -1,9 +1,11 @@
 """VQFR v1 and v2 and their codebook models beside the official code, on the same random weights and pictures.
 
-    python benchmarks/parity_vqfr.py peer FOLDER      # where the official `vqfr` and torchvision can be imported
-    python benchmarks/parity_vqfr.py compare FOLDER   # where facefort can; the two need not share an environment
+    python benchmarks/parity_vqfr.py peer FOLDER [--double] [--only NAME]
+    python benchmarks/parity_vqfr.py compare FOLDER [--double] [--only NAME]
 
-The first command runs the official classes and stores what they return, the second prints the largest differences.
+The first command needs the official `vqfr` and torchvision, runs the official classes and stores what they return; the
+second needs facefort and prints the largest differences. The two need not share an environment.
+With --double both compute in float64, which tells a difference of rounding from one of meaning.
 Weights and pictures are drawn from the names of the parameters, so that nothing but results travels. Official code:
 TencentARC/VQFR, installed with its requirements (basicsr, einops, scikit-learn, timm, torchvision from 0.9).
 """
@@ -118,7 +120,7 @@ def ours(name: str, height: int, width: int) -> nn.Module:
 def results(network: nn.Module, height: int, width: int, arguments: dict[str, Any]) -> dict[str, Tensor]:
     """Everything that a network returns, flat, and for small pictures the gradient of the restored one."""
     draw(network)
-    x = picture(height, width).requires_grad_(max(height, width) <= GRADIENT_UP_TO)
+    x = picture(height, width).to(next(network.parameters()).dtype).requires_grad_(max(height, width) <= GRADIENT_UP_TO)
     with torch.set_grad_enabled(x.requires_grad):
         if any("main_" in name for name, _ in network.named_parameters()):
             keys = {} if "fidelity_ratio" in arguments else {"return_keys": ("dec", "feat_dict")}
@@ -142,33 +144,35 @@ def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from flatten(value, key)
 
 
-def cases() -> Iterator[tuple[str, tuple[str, int, int, dict[str, Any]]]]:
+def cases(only: str) -> Iterator[tuple[str, tuple[str, int, int, dict[str, Any]]]]:
     for case in CASES:
         name, height, width, arguments = case
-        yield "-".join([name, f"{height}x{width}", *(f"{value}" for value in arguments.values())]), case
+        title = "-".join([name, f"{height}x{width}", *(f"{value}" for value in arguments.values())])
+        if only in title:
+            yield title, case
 
 
-def peer(folder: Path) -> None:
+def peer(folder: Path, dtype: torch.dtype, only: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for title, (name, height, width, arguments) in cases():
+    for title, (name, height, width, arguments) in cases(only):
         if (folder / f"{title}.npz").exists():
             continue
-        network = official(name, height, width).eval()
+        network = official(name, height, width).eval().to(dtype)
         found = results(network, height, width, arguments)
         found["parameters"] = torch.tensor(sum(p.numel() for p in network.parameters()))
         np.savez(folder / f"{title}.npz", **{key: value.numpy() for key, value in found.items()})
         print(title, flush=True)
 
 
-def compare(folder: Path) -> None:
+def compare(folder: Path, dtype: torch.dtype, only: str) -> None:
     print("| network | size | arguments | parameters | result | largest value | largest difference |")
     print("|---|---|---|---|---|---|---|")
-    for title, (name, height, width, arguments) in cases():
+    for title, (name, height, width, arguments) in cases(only):
         file = folder / f"{title}.npz"
         if not file.exists():
             continue
         wanted = {key: torch.from_numpy(value) for key, value in np.load(file).items()}
-        network = ours(name, height, width).eval()
+        network = ours(name, height, width).eval().to(dtype)
         parameters = sum(p.numel() for p in network.parameters())
         found = results(network, height, width, arguments)
         assert parameters == wanted.pop("parameters"), title
@@ -185,9 +189,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("what", choices=["peer", "compare"])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--double", action="store_true")
+    parser.add_argument("--only", default="", help="cases whose name holds this")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    {"peer": peer, "compare": compare}[options.what](options.folder)
+    dtype = torch.float64 if options.double else torch.float32
+    {"peer": peer, "compare": compare}[options.what](options.folder, dtype, options.only)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from facefort.errors import UsageError, WeightsError
 from facefort.models import build, load
-from facefort.models.blocks.vqfr import Codebook, norm_groups
+from facefort.models.blocks.vqfr import Codebook, GroupNorm, norm_groups
 from facefort.models.restorers import RESTORERS, vqfr, vqfr_v2
 from facefort.models.restorers.vqfr import VQFRv1, VQGANv1
 from facefort.models.restorers.vqfr_v2 import VQFRv2, VQGANv2
@@ -267,6 +267,23 @@ def test_frozen_keys_do_not_train() -> None:
     for network in (VQFRv1(**SMALL_WARPING, fix_keys=("embedding",)), VQFRv2(**SMALL_WARPING, fix_keys=("embedding",))):
         fixed = [name for name, value in network.named_parameters() if not value.requires_grad]
         assert [name.rsplit(".", 2)[1] for name in fixed] == ["embedding"]
+
+
+def test_normalisation_is_exact_on_large_maps() -> None:
+    torch.manual_seed(0)
+    norm = GroupNorm(2, 8, eps=1e-6)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    given = [value.detach().requires_grad_() for value in (torch.randn(2, 8, 150, 131) + 1, *norm.parameters())]
+    given[0] = given[0].detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    exact = [value.detach().double().requires_grad_() for value in given]
+    got = torch.func.functional_call(norm, dict(zip(("weight", "bias"), given[1:], strict=True)), given[0])
+    wanted = nn.functional.group_norm(exact[0], 2, exact[1], exact[2], 1e-6)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(got.double(), wanted, atol=3e-6, rtol=0)
+    gradients = torch.autograd.grad(got.pow(3).mean(), given)
+    for gradient, other in zip(gradients, torch.autograd.grad(wanted.pow(3).mean(), exact), strict=True):
+        torch.testing.assert_close(gradient.double(), other, atol=1e-4 * float(other.abs().max()), rtol=0)
 
 
 # Gradients

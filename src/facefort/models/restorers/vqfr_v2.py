@@ -36,6 +36,7 @@ from facefort.models.blocks.vqfr import (
     ResnetBlock,
     Shrink,
     TextureWarping,
+    at_least_float32,
     base_and_multipliers,
     check_grad_mode,
     count,
@@ -340,8 +341,8 @@ class VQFRv2(VQGANv2):
         if self.grad_mode == "official":
             return codes
         if self.grad_mode == "ste":
-            return with_gradient_of(codes, feature.float())
-        path = mixture(logits.float(), self.quantizer.embedding.weight.float())
+            return with_gradient_of(codes, at_least_float32(feature))
+        path = mixture(at_least_float32(logits), self.quantizer.embedding.weight)
         return with_gradient_of(codes, path.transpose(1, 2).reshape(codes.shape))
 
 
