@@ -275,7 +275,7 @@ def test_smaller_pictures_from_small_to_large() -> None:
     assert image.shape[-1] == 64
     assert [picture.shape[-1] for picture in pictures] == [8, 16, 32]
     restorer = build("hifacegan", "zoo")
-    _, pyramid = restorer.with_pyramid(torch.rand(1, 3, 128, 128))
+    pyramid = restorer.training_pass(*torch.rand(2, 1, 3, 128, 128)).pyramid
     assert [picture.shape[-1] for picture in pyramid] == [16, 32, 64]
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from facefort.errors import UsageError, WeightsError
 from facefort.models import build, load
-from facefort.models.blocks.vqfr import Codebook, GroupNorm, norm_groups
+from facefort.models.blocks.vq import norm_groups
+from facefort.models.blocks.vqfr import Codebook, GroupNorm
 from facefort.models.restorers import RESTORERS, vqfr, vqfr_v2
 from facefort.models.restorers.vqfr import VQFRv1, VQGANv1
 from facefort.models.restorers.vqfr_v2 import VQFRv2, VQGANv2
@@ -203,12 +204,13 @@ def test_a_restorer_runs_version_2_with_the_ratio_of_the_network() -> None:
 
 
 @pytest.mark.parametrize("name", ["vqfr", "vqfr_v2"])
-def test_the_texture_branch_is_the_auxiliary_picture(name: str) -> None:
+def test_training_asks_the_texture_branch_for_the_clean_face(name: str) -> None:
     restorer = build(name, **SMALL_WARPING)
     x = picture() / 2 + 0.5
-    restored, (texture,) = restorer.with_pyramid(x)
-    torch.testing.assert_close(restored, restorer(x))
-    assert texture.shape == x.shape
+    done = restorer.training_pass(x, x.flip(3))
+    torch.testing.assert_close(done.restored, restorer(x))
+    branch = restorer.network(x * 2 - 1)["dec" if name == "vqfr" else "texture_dec"]
+    torch.testing.assert_close(done.own["texture"], (branch - (x.flip(3) * 2 - 1)).abs().mean())
 
 
 @pytest.mark.parametrize("version", [1, 2])

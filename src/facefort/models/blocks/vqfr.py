@@ -4,14 +4,15 @@ Gu et al., "VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Pa
 parts are built is in :mod:`facefort.models.restorers.vqfr` and :mod:`~facefort.models.restorers.vqfr_v2`; modules bear
 the names of the official weights (``Level_8`` stands at an eighth of the picture's side).
 
-A codebook look-up has no derivative. What stands in for it is a choice, :data:`GradMode`; values never depend on it.
+A codebook look-up has no derivative. What stands in for it is a choice,
+:data:`~facefort.models.blocks.vq.GradMode`; values never depend on it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,27 +20,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from facefort.models.blocks.deform_conv import DeformConvPack
+from facefort.models.blocks.vq import check_grad_mode, mixture, with_gradient_of
 
-GradMode = Literal["official", "ste", "soft"]
-"""Gradient through a look-up: "official" as the method's own code has it, "ste" straight through to the feature that
-was replaced (van den Oord et al. 2017), "soft" that of the mixture of codes by the softmax of their scores."""
-
-GRAD_MODES: tuple[GradMode, ...] = ("official", "ste", "soft")
 CODES_PER_SIDE = 16
 """Side of the map of codes in the published networks; no key tells the size of the picture, so it is assumed."""
 BETA = 0.25
-
-
-def check_grad_mode(mode: str) -> GradMode:
-    """The mode itself.
-
-    Raises:
-        ValueError: there is no such mode.
-    """
-    for known in GRAD_MODES:
-        if mode == known:
-            return known
-    raise ValueError(f"grad_mode is one of {', '.join(GRAD_MODES)}, not '{mode}'")
 
 
 def level_name(level: int) -> str:
@@ -57,15 +42,6 @@ def widths(base_channels: int, channel_multipliers: Sequence[int], out_size: int
     if out_size < factor or out_size % factor:
         raise ValueError(f"with {len(channel_multipliers)} levels the side is a multiple of {factor}, not {out_size}")
     return [base_channels * multiplier for multiplier in channel_multipliers]
-
-
-def norm_groups(narrowest: int) -> int:
-    """Groups of the normalisations in a network whose narrowest level has this many channels.
-
-    The published networks have 32. Narrower ones (not published) get a quarter of their channels: with one channel to
-    a group, normalisation would erase the mean of every feature.
-    """
-    return 32 if narrowest >= 64 else max(1, narrowest // 4)
 
 
 class GroupNorm(nn.GroupNorm):
@@ -130,7 +106,7 @@ def _moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of the columns of (P, C), in float64; sums stay small around a first guess of the mean."""
     guess = pixels[:_RUN].mean(0)
     sums = torch.zeros(2, pixels.shape[1], dtype=torch.float64)
-    for run in pixels.split(_RUN):
+    for run in torch.split(pixels, _RUN):
         away = run - guess
         sums[0] += away.sum(0)
         sums[1] += torch.linalg.vector_norm(away, dim=0).double().square()
@@ -313,18 +289,6 @@ class Codebook(nn.Module):
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision widened, double kept."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def mixture(scores: Tensor, codes: Tensor) -> Tensor:
-    """Codes (K, D) mixed by the softmax of scores (..., K) -> (..., D)."""
-    return scores.softmax(-1) @ codes
-
-
-def with_gradient_of(values: Tensor, path: Tensor) -> Tensor:
-    """Exactly ``values``, differentiated as if they were ``path``."""
-    if not path.requires_grad:
-        return values.detach()
-    return values.detach() + (path - path.detach())
 
 
 def initialise(network: nn.Module) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.models.blocks.vq import norm_groups
 from facefort.models.blocks.vqfr import (
     CODES_PER_SIDE,
     Codebook,
@@ -27,7 +28,6 @@ from facefort.models.blocks.vqfr import (
     freeze,
     initialise,
     level_name,
-    norm_groups,
     norm_swish,
     widths,
 )

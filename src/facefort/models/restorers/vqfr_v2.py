@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.models.blocks.vq import Downsample, Upsample, check_grad_mode, mixture, norm_groups, with_gradient_of
 from facefort.models.blocks.vqfr import (
     CODES_PER_SIDE,
     Codebook,
@@ -38,43 +39,15 @@ from facefort.models.blocks.vqfr import (
     TextureWarping,
     at_least_float32,
     base_and_multipliers,
-    check_grad_mode,
     count,
     freeze,
     initialise,
     level_name,
-    mixture,
-    norm_groups,
     norm_swish,
     normalise,
     widths,
-    with_gradient_of,
 )
 from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
-
-
-class Downsample(nn.Module):
-    """Halve the resolution by a strided 3x3 convolution that pads on the right and below only."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, 2, 0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H / 2, W / 2)."""
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    """Double the resolution (nearest), then convolve."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, 1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, 2 H, 2 W)."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class AttnBlock(nn.Module):
