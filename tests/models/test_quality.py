@@ -138,7 +138,7 @@ def test_an_official_checkpoint_is_loaded_whole_and_rates(official_file: Path) -
     stored = torch.load(official_file, weights_only=True)
     assert all(torch.equal(value, stored[f"module.{key}"]) for key, value in judge.state_dict().items())
     face = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
-    score = official_sdd(official_file)(face)
+    score = official_sdd(official_file)(face, faces_known=True)
     chip = torch.nn.functional.interpolate(face, (112, 112), mode="bilinear", antialias=True)
     with torch.no_grad():
         flat = judge.body(judge.input_layer((chip - 0.5) / 0.5)).flatten(1)

@@ -13,9 +13,11 @@ from facefort.errors import UsageError, WeightsError
 from facefort.models import build, load
 from facefort.models.blocks.vq import norm_groups
 from facefort.models.blocks.vqfr import Codebook, GroupNorm
+from facefort.models.parts.vqgan_v1 import VQGANv1
+from facefort.models.parts.vqgan_v2 import VQGANv2
 from facefort.models.restorers import RESTORERS, vqfr, vqfr_v2
-from facefort.models.restorers.vqfr import VQFRv1, VQGANv1
-from facefort.models.restorers.vqfr_v2 import VQFRv2, VQGANv2
+from facefort.models.restorers.vqfr import VQFRv1
+from facefort.models.restorers.vqfr_v2 import VQFRv2
 
 SMALL = {"out_size": 64, "base_channels": 8, "channel_multipliers": (1, 2, 4), "num_code": 16, "code_dim": 8}
 SMALL_WARPING = {**SMALL, "inpfeat_dim": 4, "deformable_groups": 2}

@@ -223,7 +223,9 @@ class TestFaceList:
         work(folder / "b.png", tmp_path / "one")
         work(folder / "b.png", tmp_path / "two", faces=str(tmp_path / "one" / "faces.json"))
         one, two = (Photo.read(tmp_path / name / "restored_imgs" / "b.png").pixels for name in ("one", "two"))
-        np.testing.assert_allclose(one, two, atol=1.01 / 255)
+        # The list keeps landmarks to a hundredth of a pixel: now and then a value rounds the other way.
+        np.testing.assert_allclose(one, two, atol=2.01 / 255)
+        assert (np.abs(one - two) > 1.01 / 255).mean() < 1e-3
 
     def test_another_list_is_another_run(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "list.json").write_text('{"faces": []}')

@@ -46,7 +46,7 @@ def _bicubic(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _pooled(signal: Tensor) -> Features:
-    with torch.inference_mode():
+    with torch.no_grad():
         features: Tensor = inception().to(signal.device)(signal)
     return features.double().cpu().numpy()
 
