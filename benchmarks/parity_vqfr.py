@@ -51,7 +51,7 @@ def draw(network: nn.Module) -> None:
         elif "embedding" in name:
             numbers = normal
         else:
-            numbers = normal / np.sqrt(value[0].numel())
+            numbers = normal / np.sqrt(value[0].numel(), dtype=np.float32)
         value.copy_(torch.from_numpy(numbers))
 
 

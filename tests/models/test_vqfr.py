@@ -129,7 +129,7 @@ def drawn(network: nn.Module) -> nn.Module:
         elif value.ndim == 1:
             numbers = 1 + 0.1 * normal
         else:
-            numbers = normal if "embedding" in name else normal / np.sqrt(value[0].numel())
+            numbers = normal if "embedding" in name else normal / np.sqrt(value[0].numel(), dtype=np.float32)
         value.copy_(torch.from_numpy(numbers))
     return network
 
