@@ -134,7 +134,6 @@ def drawn(network: nn.Module) -> nn.Module:
     return network
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "network_class", "options", "arguments"),
     [
