@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import facefort
 from facefort import config
 from facefort.errors import ConfigError, TrainingError
 from facefort.models import build, load
@@ -21,7 +22,7 @@ from facefort.training.export import export_weights
 from facefort.training.loop import Trainer, Watch
 from facefort.training.recipe import CriticSettings, DataSettings, Recipe
 from facefort.training.robust import with_twins
-from facefort.training.run import _beginning
+from facefort.training.run import ParsingValidation, _beginning
 
 TINY = {"out_size": 32, "num_style_feat": 8, "num_mlp": 0, "narrow": 0.03125, "channel_multiplier": 1}
 
@@ -228,11 +229,12 @@ SCRIPT = """
 import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
+import facefort
 from facefort import config
 from facefort.training.loop import Trainer, Watch, join
 from facefort.training.data import Batches, FaceBank
 from facefort.training.recipe import Recipe
-from facefort.training.run import _beginning
+from facefort.training.run import ParsingValidation, _beginning
 from facefort.models import build
 settings = config.load(Recipe, Path(sys.argv[1]))
 rank, world = join()
@@ -307,3 +309,18 @@ def test_labels_follow_their_faces(faces: Path, tmp_path: Path, monkeypatch: pyt
     agrees = (labels[:, 0] == (clean[:, 1] > 0.5).float()).float().mean()
     assert agrees > 0.93
     assert (tmp_path / "labels.npy").exists()
+
+
+@pytest.mark.weights("facemesh")
+def test_a_parser_is_judged_by_what_it_finds_in_degraded_faces(tmp_path: Path) -> None:
+    options = {"out_size": 32, "min_feat_size": 8, "base_ch": 8, "parsing_ch": 11, "res_depth": 1, "ch_range": (8, 16)}
+    samples = Path(facefort.__file__).parent / "samples" / "faces"
+    settings = config.validate(Recipe, {"model": "parsenet", "samples": str(samples), "data": {"presets": ["gfpgan"]}})
+    judge = ParsingValidation(settings, 32, tmp_path)
+    restorer = build("parsenet", "zoo", **options)
+    scores = judge(restorer, 7)
+    assert set(scores) == {"iou", *(f"iou-{name}" for name in restorer.network.classes.names)}
+    assert (tmp_path / "000007.png").exists()
+    restorer.network.logits = lambda x: torch.nn.functional.one_hot(judge.truth.long()[:8], 11).permute(0, 3, 1, 2)
+    judge.truth, judge.degraded = judge.truth[:8], judge.degraded[:8]
+    assert judge(restorer, 8)["iou-skin"] == 1

@@ -159,7 +159,7 @@ class ParsingValidation:
         }
 
     def _draw(self, found: Tensor, step: int) -> None:
-        colours = cv2.applyColorMap(np.arange(0, 256, 23, dtype=np.uint8), cv2.COLORMAP_TURBO)[:, 0]
+        colours = cv2.applyColorMap(np.arange(0, 256, 13, dtype=np.uint8), cv2.COLORMAP_TURBO).reshape(-1, 3)
         faces = np.concatenate(list(to_bytes(self.degraded[:8])), 1)[:, :, ::-1]
         rows = [faces, *(np.concatenate(list(colours[maps.numpy()]), 1) for maps in (found, self.truth[:8]))]
         ok, data = cv2.imencode(".png", np.concatenate(rows))
