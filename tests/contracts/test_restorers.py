@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from facefort.models import build, load, zoo
+from facefort.models.factory import load_part
 from facefort.models.restorer import Restorer
 from facefort.models.restorers import RESTORERS
 
@@ -85,3 +86,16 @@ def test_the_zoos_card_tells_what_the_file_holds(name: str) -> None:
     assert entry.weights.stat().st_size <= 16 * 2**20
     assert entry.card["training"]["steps"] > 0
     assert entry.card["scores"]
+
+
+@pytest.mark.parametrize("name", zoo.part_names())
+def test_the_card_of_a_part_tells_what_its_file_holds(name: str) -> None:
+    from facefort.files import sha256_file
+
+    entry = zoo.find_part(name)
+    assert entry.card["sha256"] == sha256_file(entry.weights)
+    assert entry.weights.stat().st_size <= 16 * 2**20
+    assert entry.card["training"]["steps"] > 0
+    part = load_part(name)
+    assert part.architecture.name == entry.card["architecture"]
+    assert not any(parameter.requires_grad for parameter in part.network.parameters())

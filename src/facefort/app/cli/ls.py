@@ -23,12 +23,18 @@ def _registry(load: Callable[[], Registry[Any]]) -> Callable[[], Rows]:
 def _models() -> Rows:
     from facefort.models import zoo
 
-    rows = []
-    for name in zoo.names():
-        card = zoo.find(name).card
-        keys = ("architecture", "size", "parameters_m", "licence", "scores")
-        rows.append({"name": name, **{key: card[key] for key in keys if key in card}})
-    return rows
+    return [_card(zoo.find(name).card) for name in zoo.names()]
+
+
+def _parts() -> Rows:
+    from facefort.models import zoo
+
+    return [_card(zoo.find_part(name).card) for name in zoo.part_names()]
+
+
+def _card(card: dict[str, Any]) -> dict[str, Any]:
+    keys = ("name", "architecture", "size", "parameters_m", "licence", "scores")
+    return {key: card[key] for key in keys if key in card}
 
 
 def _architectures() -> Registry[Any]:
@@ -109,6 +115,7 @@ def _regions() -> Rows:
 
 KINDS: dict[str, Callable[[], Rows]] = {
     "models": _models,
+    "parts": _parts,
     "architectures": _registry(_architectures),
     "metrics": _metrics,
     "protocols": _protocols,
