@@ -56,7 +56,11 @@ def test_a_circle_of_directories():
 
 def test_directories_nested_in_themselves_end():
     pointing_at_itself = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x69\x87\x04\0\x01\0\0\0\x08\0\0\0" + bytes(4)
-    tags.read(pointing_at_itself, 8)
+    depth, inner = 0, tags.read(pointing_at_itself, 8)
+    while isinstance(inner.get(tags.EXIF_DIRECTORY), dict):
+        depth, inner = depth + 1, inner[tags.EXIF_DIRECTORY]
+    assert depth == 3  # the directories that there are: EXIF, GPS, interoperability
+    assert isinstance(inner[tags.EXIF_DIRECTORY], tags.Value)
 
 
 @pytest.mark.parametrize(
