@@ -14,6 +14,7 @@ from facefort.models.blocks.vqgan import VQAutoEncoder
 from facefort.models.restorers.codeformer import CodeFormer, detect
 
 TINY = {
+    "input_fusion": False,
     "out_size": 32,
     "nf": 8,
     "ch_mult": (1, 2, 2),

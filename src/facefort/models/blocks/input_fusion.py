@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from facefort.models.spec import Options, StateDict
+
 
 class InputFusion(nn.Module):
     """Full-resolution mixing of a restorer's picture with its input; in no paper.
@@ -44,3 +46,12 @@ class InputFusion(nn.Module):
         image, x = image.float(), x.float()
         drawn = image + gate.sigmoid() * (x - image) + offset
         return drawn.lerp(x, self.floor.to(drawn.dtype))
+
+
+def fusion_options(state: StateDict) -> Options:
+    """The two options of a network that ends with :class:`InputFusion` or may do so, read off its state dict."""
+    floor = state.get("input_fusion.floor")
+    return {
+        "input_fusion": "input_fusion.last.weight" in state,
+        "input_floor": 0.0 if floor is None else float(floor),
+    }

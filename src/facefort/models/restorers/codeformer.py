@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.vq import (
     ResBlock,
     adain,
@@ -106,6 +107,8 @@ class CodeFormer(VQAutoEncoder):
         w: what :class:`~facefort.models.restorer.Restorer` calls the network with, from 0 (quality) to 1 (fidelity);
             also an attribute. 0.5 as in the official programs.
         adain: likewise; True as in the official programs.
+        input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
     """
 
     def __init__(
@@ -127,6 +130,8 @@ class CodeFormer(VQAutoEncoder):
         temperature: float = 1.0,
         w: float = 0.5,
         adain: bool = True,
+        input_fusion: bool = False,
+        input_floor: float = 0.0,
     ) -> None:
         super().__init__(out_size, nf, ch_mult, res_blocks, attn_resolutions, codebook_size, emb_dim)
         self.grad_mode = check_grad_mode(grad_mode)
@@ -152,6 +157,7 @@ class CodeFormer(VQAutoEncoder):
             raise ValueError(f"fix_modules holds names out of {', '.join(parts)}, not {list(fix_modules)}")
         for name in fix_modules:
             parts[name].requires_grad_(False)
+        self.input_fusion = InputFusion(nf * ch_mult[0], floor=input_floor) if input_fusion else None
 
     def forward(  # type: ignore[override]
         self, x: Tensor, w: float = 0, detach_16: bool = True, code_only: bool = False, adain: bool = False
@@ -176,7 +182,7 @@ class CodeFormer(VQAutoEncoder):
         codes = self._look_up(logits, feature, detach_16)
         if adain:
             codes = _adain(codes, feature)
-        return self._generate(codes, skips, w), logits, feature
+        return self._generate(codes, skips, w, x), logits, feature
 
     def _encode(self, x: Tensor, keep: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """Last feature, and the features that are to mix in."""
@@ -210,15 +216,17 @@ class CodeFormer(VQAutoEncoder):
         mixed = mixture(logits, self.quantize.embedding.weight, self.temperature)
         return with_gradient_of(codes, mixed.view(shape).permute(0, 3, 1, 2))
 
-    def _generate(self, x: Tensor, skips: dict[str, Tensor], w: float) -> Tensor:
+    def _generate(self, x: Tensor, skips: dict[str, Tensor], w: float, face: Tensor) -> Tensor:
         cut = self.grad_mode == "official" if self.detach_skip is None else self.detach_skip
-        for i, block in enumerate(self.generator.blocks):
+        *body, last = self.generator.blocks
+        for i, block in enumerate(body):
             x = block(x)
             side = self._generator_taps.get(i)
             if side is not None and w > 0:
                 skip = skips.pop(side)
                 x = self.fuse_convs_dict[side](skip.detach() if cut else skip, x, w)
-        return x
+        picture: Tensor = last(x)
+        return picture if self.input_fusion is None else self.input_fusion(x, picture, face)
 
 
 _adain = adain  # the argument of `forward` that bears the official name hides the function
@@ -258,6 +266,7 @@ def detect(state: StateDict) -> Options | None:
         "dim_embd": width,
         "n_layers": len(layers),
         "connect_list": tuple(sorted(connected)),
+        **fusion_options(state),
     }
 
 
@@ -290,6 +299,8 @@ ARCHITECTURE = Architecture(
             "emb_dim": 128,
             "dim_embd": 192,
             "n_layers": 5,
+            "input_fusion": True,
+            "input_floor": 0.125,
         },
     },
     detect=detect,

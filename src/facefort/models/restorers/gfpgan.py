@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facefort.models.blocks.input_fusion import InputFusion
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.stylegan2_clean import StyleGAN2Decoder, stylegan_channels
 from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
@@ -179,8 +179,7 @@ def detect(state: StateDict) -> Options | None:
         "different_w": latents > 1,
         "narrow": narrow,
         "sft_half": state["condition_scale.0.2.weight"].shape[0] == width,
-        "input_fusion": "input_fusion.last.weight" in state,
-        "input_floor": float(state["input_fusion.floor"]) if "input_fusion.floor" in state else 0.0,
+        **fusion_options(state),
     }
 
 

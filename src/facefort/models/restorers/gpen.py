@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.stylegan2 import (
     ConstantInput,
     ConvLayer,
@@ -70,7 +71,7 @@ class Generator(nn.Module):
         self.to_rgbs = nn.ModuleList(rgbs)
         self.n_latent = 2 * checked_log_size(size) - 2
 
-    def forward(self, latent: Tensor, noise: Sequence[Tensor]) -> Tensor:
+    def forward(self, latent: Tensor, noise: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Generate.
 
         Args:
@@ -78,7 +79,7 @@ class Generator(nn.Module):
             noise: features of 4 px, then two of each size from 8 px on.
 
         Returns:
-            (N, 3, S, S).
+            Picture (N, 3, S, S) and last feature (N, C, S, S).
         """
         out = self.conv1(self.input(len(latent)), latent, noise[0])
         picture: Tensor = self.to_rgb1(out, latent)
@@ -86,11 +87,16 @@ class Generator(nn.Module):
             out = self.convs[2 * level](out, latent, noise[2 * level + 1])
             out = self.convs[2 * level + 1](out, latent, noise[2 * level + 2])
             picture = to_rgb(out, latent, picture)
-        return picture
+        return picture, out
 
 
 class FullGenerator(nn.Module):
-    """GPEN: encoder, style, generator. The arguments are the official ones; see :class:`Generator`."""
+    """GPEN: encoder, style, generator. The arguments are the official ones (see :class:`Generator`), and two more.
+
+    Args:
+        input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
+    """
 
     def __init__(
         self,
@@ -102,6 +108,8 @@ class FullGenerator(nn.Module):
         lr_mlp: float = 0.01,
         isconcat: bool = True,
         narrow: float = 1,
+        input_fusion: bool = False,
+        input_floor: float = 0.0,
     ) -> None:
         super().__init__()
         self.log_size = checked_log_size(size)
@@ -113,6 +121,8 @@ class FullGenerator(nn.Module):
         for level in range(self.log_size, 2, -1):
             layer = ConvLayer(width[2**level], width[2 ** (level - 1)], 3, downsample=True, taps=blur_kernel)
             self.add_module(f"ecd{self.log_size - level + 1}", nn.Sequential(layer))
+        last = width[size] * (2 if isconcat else 1)
+        self.input_fusion = InputFusion(last, floor=input_floor) if input_fusion else None
         self.final_linear = nn.Sequential(EqualLinear(width[4] * 16, style_dim, activation=True))
 
     def forward(
@@ -138,6 +148,7 @@ class FullGenerator(nn.Module):
             The picture (N, 3, S, S), and the latents (N, L, D) or None.
         """
         features: list[Tensor] = []
+        face = inputs
         for level in range(self.log_size - 1):
             inputs = self.get_submodule(f"ecd{level}")(inputs)
             features.append(inputs)
@@ -150,7 +161,9 @@ class FullGenerator(nn.Module):
             latent = truncation_latent + truncation * (latent - truncation_latent)
         # Each feature serves both layers of its size, small sizes first; 4 px has one layer only.
         noise = [feature for feature in reversed(features) for _ in range(2)][1:]
-        image = self.generator(latent, noise)
+        image, last = self.generator(latent, noise)
+        if self.input_fusion is not None:
+            image = self.input_fusion(last, image, face)
         return image, latent[:, None].expand(-1, self.generator.n_latent, -1) if return_latents else None
 
 
@@ -184,6 +197,7 @@ def detect(state: StateDict) -> Options | None:
         "blur_kernel": DEFAULT_TAPS if kernel.shape[0] == len(DEFAULT_TAPS) else (1.0,) * kernel.shape[0],
         "isconcat": state["generator.conv1.activate.bias"].shape[0] == 2 * state["generator.input.input"].shape[1],
         "narrow": narrow,
+        **fusion_options(state),
     }
 
 
@@ -200,7 +214,15 @@ ARCHITECTURE = Architecture(
     presets={
         "official": {"out_size": 512, "channel_multiplier": 2},
         "official-256": {"out_size": 256, "channel_multiplier": 1, "narrow": 0.5},
-        "zoo": {"out_size": 128, "style_dim": 128, "n_mlp": 4, "channel_multiplier": 2, "narrow": 0.25},
+        "zoo": {
+            "out_size": 128,
+            "style_dim": 128,
+            "n_mlp": 4,
+            "channel_multiplier": 2,
+            "narrow": 0.25,
+            "input_fusion": True,
+            "input_floor": 0.125,
+        },
     },
     detect=detect,
     run=_run,

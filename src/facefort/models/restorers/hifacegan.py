@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.spade import BatchNorm, NormKind, PictureNorm, SimplifiedLIP, SPADEResBlock
 from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
@@ -79,6 +80,8 @@ class HiFaceGAN(nn.Module):
         norm: "batch" as published, "instance" as BasicSR computes it.
         naming: how the middle blocks are called in the state dict: `G_middle`, or BasicSR's `g_middle`.
         widest: no level is wider than this times ``ngf``; always 16 in the paper.
+        input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
     """
 
     def __init__(
@@ -88,6 +91,8 @@ class HiFaceGAN(nn.Module):
         norm: NormKind = "batch",
         naming: Naming = "official",
         widest: int = 16,
+        input_fusion: bool = False,
+        input_floor: float = 0.0,
     ) -> None:
         super().__init__()
         if variant not in ("hifacegan", "lipspade"):
@@ -110,6 +115,7 @@ class HiFaceGAN(nn.Module):
             SPADEResBlock(inputs, outputs, outputs if own else 3, norm) for inputs, outputs in pairwise(widths)
         )
         self.to_rgbs = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in widths[1:])
+        self.input_fusion = InputFusion(ngf, floor=input_floor) if input_fusion else None
         self.encoder = ContentAdaptiveSuppressor(ngf, widest) if own else None
         self.lip_encoder = None if own else LIPEncoder(ngf, widest)
 
@@ -135,7 +141,10 @@ class HiFaceGAN(nn.Module):
             out = up(_doubled(out), conditions[level + 2])
             if return_rgb or level == last:
                 pictures.append(torch.tanh(self.to_rgbs[level](F.leaky_relu(out, 0.2))))
-        return pictures[-1], pictures[:-1]
+        picture = pictures[-1]
+        if self.input_fusion is not None:
+            picture = self.input_fusion(out, picture, x)
+        return picture, pictures[:-1]
 
     def _start(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The feature that generation starts from, and the conditions from small to large."""
@@ -211,6 +220,7 @@ def detect(state: StateDict) -> Options | None:
         "norm": "batch" if "head_0.norm_0.param_free_norm.running_mean" in state else "instance",
         "naming": "official" if "G_middle_0.conv_0.weight_orig" in state else "basicsr",
         "widest": state["fc.weight"].shape[0] // ngf,
+        **fusion_options(state),
     }
 
 
@@ -230,7 +240,13 @@ ARCHITECTURE = Architecture(
         "official": {"out_size": 512, "ngf": 64},
         "official-48": {"out_size": 512, "ngf": 48},
         "lipspade": {"out_size": 512, "ngf": 64, "variant": "lipspade"},
-        "zoo": {"out_size": 128, "ngf": 16, "widest": 8},
+        "zoo": {
+            "out_size": 128,
+            "ngf": 16,
+            "widest": 8,
+            "input_fusion": True,
+            "input_floor": 0.125,
+        },
     },
     detect=detect,
     run=_run,

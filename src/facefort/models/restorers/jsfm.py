@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.parts.parsenet import ZOO_PRESET, ParseNet, adjusted, detect_within
 from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
@@ -172,6 +173,8 @@ class JSFMGAN(nn.Module):
         ufsb: the supplement in up-sampling.
         adjusted_parsing: left and right merged and mixed with the mirror image.
         progressive: each stage draws what changes, added to the picture that it begins with.
+        input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
     """
 
     def __init__(
@@ -186,6 +189,8 @@ class JSFMGAN(nn.Module):
         ufsb: bool = True,
         adjusted_parsing: bool = True,
         progressive: bool = True,
+        input_fusion: bool = False,
+        input_floor: float = 0.0,
     ) -> None:
         super().__init__()
         self.stage_features, self.adjusted_parsing, self.progressive = stage_features, adjusted_parsing, progressive
@@ -210,6 +215,7 @@ class JSFMGAN(nn.Module):
         self.fine = nn.ModuleList(JSFMBlock(c, tones, h, joint) for c, h in zip(widths, hidden, strict=True))
         self.fine_up = nn.ModuleList(UFSB(b, a, ufsb) for a, b in pairwise(widths))
         self.fine_rgb = nn.Conv2d(widths[0], 3, 3, 1, 1)
+        self.input_fusion = InputFusion(widths[0], floor=input_floor) if input_fusion else None
         for last in (*self.coarse_rgb, self.fine_rgb):
             nn.init.normal_(last.weight, std=0.01)
 
@@ -237,8 +243,12 @@ class JSFMGAN(nn.Module):
             feature = self.fine[level](feature, guides[level], tones)
             if level:
                 feature = self.fine_up[level - 1](feature)
-        drawn = self.fine_rgb(F.leaky_relu(feature, _SLOPE)).float()
-        return (pictures[-1] + drawn if self.progressive else drawn), pictures
+        picture = self.fine_rgb(F.leaky_relu(feature, _SLOPE)).float()
+        if self.progressive:
+            picture = pictures[-1] + picture
+        if self.input_fusion is not None:
+            picture = self.input_fusion(feature, picture, x)
+        return picture, pictures
 
     def parsing(self, x: Tensor) -> Tensor:
         """Soft parsing maps of a face, (N, K, s, s) at the parser's size."""
@@ -309,6 +319,7 @@ def detect(state: StateDict) -> Options | None:
         "ufsb": "fine_up.0.unfolded.weight" in state,
         "adjusted_parsing": parser is not None and condition != parser["parsing_ch"],
         "progressive": bool(progressive),
+        **fusion_options(state),
     }
 
 
@@ -324,7 +335,15 @@ ARCHITECTURE = Architecture(
     build=_build,
     presets={
         "official": {},
-        "zoo": {"out_size": 128, "width": 20, "widest": 128, "scales": 5, "parser": ZOO_PRESET},
+        "zoo": {
+            "out_size": 128,
+            "width": 20,
+            "widest": 128,
+            "scales": 5,
+            "parser": ZOO_PRESET,
+            "input_fusion": True,
+            "input_floor": 0.125,
+        },
     },
     detect=detect,
     run=_run,

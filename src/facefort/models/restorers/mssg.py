@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.vq import Downsample, ResBlock, check_grad_mode, mixture, norm_groups, with_gradient_of
 from facefort.models.blocks.vqgan import VQAutoEncoder, code_losses, read_options
 from facefort.models.parts.parsenet import ZOO_PRESET, ParseNet, detect_within
@@ -140,6 +141,8 @@ class MSSGNet(VQAutoEncoder):
         token_dropout: share of the predictor's tokens that are blanked in training.
         grad_mode: "official" (none; the codes are cut off), "ste" or "soft"; also an attribute.
         w: how much of the gated input :class:`~facefort.models.restorer.Restorer` lets in; also an attribute.
+        input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
     """
 
     def __init__(
@@ -162,6 +165,8 @@ class MSSGNet(VQAutoEncoder):
         token_dropout: float = 0.1,
         grad_mode: str = "soft",
         w: float = 1.0,
+        input_fusion: bool = False,
+        input_floor: float = 0.0,
     ) -> None:
         super().__init__(out_size, nf, ch_mult, res_blocks, attn_resolutions, codebook_size, emb_dim)
         self.grad_mode, self.w = check_grad_mode(grad_mode), w
@@ -187,6 +192,7 @@ class MSSGNet(VQAutoEncoder):
         for level, channels in enumerate(widths[:-1]):
             chosen = semantic[self._semantic_level(level)] if semantic else 0
             self.guides[str(level)] = Guidance(channels, chosen, groups, skip)
+        self.input_fusion = InputFusion(widths[0], floor=input_floor) if input_fusion else None
         self._encoder_taps = {self.encoder.taps[level]: level for level in range(len(widths) - 1)}
         self._generator_taps = {self.generator.taps[level]: level for level in range(len(widths) - 1)}
 
@@ -211,7 +217,7 @@ class MSSGNet(VQAutoEncoder):
         semantics = self._semantics(x)
         logits = self.predictor(feature) if self.predictor is not None else None
         latent = feature.float() if logits is None else self._look_up(logits, feature)
-        return self._generate(latent, skips, semantics, w), logits, feature
+        return self._generate(latent, skips, semantics, w, x), logits, feature
 
     def _encode(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Last feature, and the features that may come in at each level."""
@@ -235,14 +241,16 @@ class MSSGNet(VQAutoEncoder):
         mixed = mixture(logits, self.quantize.embedding.weight)
         return with_gradient_of(codes, mixed.view(shape).permute(0, 3, 1, 2))
 
-    def _generate(self, x: Tensor, skips: dict[int, Tensor], semantics: list[Tensor], w: float) -> Tensor:
-        for i, block in enumerate(self.generator.blocks):
+    def _generate(self, x: Tensor, skips: dict[int, Tensor], semantics: list[Tensor], w: float, face: Tensor) -> Tensor:
+        *body, last = self.generator.blocks
+        for i, block in enumerate(body):
             x = block(x)
             level = self._generator_taps.get(i)
             if level is not None:
                 semantic = semantics[self._semantic_level(level)] if semantics else None
                 x = self.guides[str(level)](x, skips[level], semantic, w)
-        return x
+        picture: Tensor = last(x)
+        return picture if self.input_fusion is None else self.input_fusion(x, picture, face)
 
     def _semantics(self, x: Tensor) -> list[Tensor]:
         """The parser's features from small to large; none without guidance."""
@@ -296,6 +304,7 @@ def detect(state: StateDict) -> Options | None:
         "guidance": parser is not None,
         "scales": len({key.split(".")[1] for key in state if key.startswith("inputs.")}),
         "skip": "guides.0.add.weight" in state,
+        **fusion_options(state),
     }
 
 
@@ -320,6 +329,8 @@ ARCHITECTURE = Architecture(
             "dim_embd": 192,
             "n_layers": 5,
             "parser": ZOO_PRESET,
+            "input_fusion": True,
+            "input_floor": 0.125,
         },
     },
     detect=detect,

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.preactivation import norm_swish_conv
 from facefort.models.blocks.vq import (
     CrossAttnBlock,
@@ -135,8 +136,8 @@ class Decoder(nn.Module):
         self.norm_out = normalise(width, groups)
         self.conv_out = nn.Conv2d(width, 3, 3, 1, 1)
 
-    def forward(self, z: Tensor, hs: dict[str, Tensor]) -> Tensor:
-        """(N, C, h, w) and the encoder's features -> (N, 3, H, W)."""
+    def forward(self, z: Tensor, hs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """(N, C, h, w) and the encoder's features -> picture (N, 3, H, W) and last feature (N, C', H, W)."""
         h = self.conv_in(z)
         h = self.mid.block_1(h)
         h = self.mid.attn_1(h, hs["mid_atten"])
@@ -146,7 +147,7 @@ class Decoder(nn.Module):
             h = self.up[i](h, hs[f"block_{last}_atten"])
             if i > 0:
                 h = self.up[i].get_submodule("upsample")(h)
-        return norm_swish_conv(h, self.norm_out, self.conv_out)
+        return norm_swish_conv(h, self.norm_out, self.conv_out), h
 
 
 class RestoreFormer(nn.Module):
@@ -165,6 +166,8 @@ class RestoreFormer(nn.Module):
         head_size: number of heads of the attention (the official name).
         grad_mode: gradient of the look-up, "official" (which is "ste" here), "ste" or "soft"; also an attribute.
         temperature: of the softmax in "soft".
+        input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
     """
 
     def __init__(
@@ -179,6 +182,8 @@ class RestoreFormer(nn.Module):
         head_size: int = 8,
         grad_mode: str = "official",
         temperature: float = 1.0,
+        input_fusion: bool = False,
+        input_floor: float = 0.0,
     ) -> None:
         super().__init__()
         if out_size % 2 ** (len(ch_mult) - 1):
@@ -188,6 +193,7 @@ class RestoreFormer(nn.Module):
         self.quantize = VectorQuantizer(n_embed, embed_dim, grad_mode=grad_mode, temperature=temperature)
         self.quant_conv = nn.Conv2d(z_channels, embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(embed_dim, z_channels, 1)
+        self.input_fusion = InputFusion(ch * ch_mult[0], floor=input_floor) if input_fusion else None
 
     @property
     def grad_mode(self) -> str:
@@ -209,7 +215,10 @@ class RestoreFormer(nn.Module):
         """
         hs = self.encoder(x)
         quantised, loss, found = self.quantize(self.quant_conv(hs["out"]))
-        return self.decoder(self.post_quant_conv(quantised), hs), loss, found, hs
+        picture, feature = self.decoder(self.post_quant_conv(quantised), hs)
+        if self.input_fusion is not None:
+            picture = self.input_fusion(feature, picture, x)
+        return picture, loss, found, hs
 
 
 def _run(network: nn.Module, faces: Tensor) -> Tensor:
@@ -248,6 +257,7 @@ def detect(state: StateDict) -> Options | None:
         "ch_mult": tuple(state[f"encoder.down.{i}.block.0.conv2.weight"].shape[0] // ch for i in range(levels)),
         "num_res_blocks": len(blocks),
         "z_channels": state["quant_conv.weight"].shape[1],
+        **fusion_options(state),
     }
 
 
@@ -272,6 +282,8 @@ ARCHITECTURE = Architecture(
             "ch": 32,
             "ch_mult": (1, 2, 2, 4),
             "z_channels": 128,
+            "input_fusion": True,
+            "input_floor": 0.125,
         },
     },
     detect=detect,

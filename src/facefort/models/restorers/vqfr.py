@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.vqfr import (
     Resample,
     ResnetBlock,
@@ -53,8 +54,8 @@ class MainDecoder(nn.Module):
         self.conv_out_1 = nn.Sequential(*norm_swish(channels[0], groups))
         self.conv_out = nn.Sequential(nn.Conv2d(channels[0] + 3, 3, 3, 1, 1))
 
-    def forward(self, textures: dict[str, Tensor], condition: Tensor, x_lq: Tensor) -> Tensor:
-        """Textures by level, the input's feature and the input (N, 3, H, W) -> (N, 3, H, W)."""
+    def forward(self, textures: dict[str, Tensor], condition: Tensor, x_lq: Tensor) -> tuple[Tensor, Tensor]:
+        """Textures by level, the input's feature, the input (N, 3, H, W) -> picture (N, 3, H, W) and last feature."""
         x: Tensor | None = None
         steering: Tensor | None = None
         for name, warping in self.align_func_dict.items():
@@ -65,7 +66,7 @@ class MainDecoder(nn.Module):
                 x = self.decoder_dict[name](torch.cat([self.pre_upsample_dict[name](x), warped], 1))
         out = self.conv_out_1(x)
         picture: Tensor = self.conv_out(torch.cat([out, x_lq.to(out.dtype)], 1))
-        return picture
+        return picture, out
 
 
 class VQFRv1(VQGANv1):
@@ -74,16 +75,26 @@ class VQFRv1(VQGANv1):
     Args:
         inpfeat_dim: channels of the input's feature, which steers the warping.
         deformable_groups: of the deformable convolutions.
+        input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
         options: those of :class:`VQGANv1`.
     """
 
-    def __init__(self, inpfeat_dim: int = 32, deformable_groups: int = 4, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        inpfeat_dim: int = 32,
+        deformable_groups: int = 4,
+        input_fusion: bool = False,
+        input_floor: float = 0.0,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
         fix_keys = options.pop("fix_keys", ())
         super().__init__(**options)
         self.inpfeat_extraction = nn.Sequential()
         self.inpfeat_extraction.add_module("conv", nn.Conv2d(3, inpfeat_dim, 3, 1, 1))
         self.main_decoder = MainDecoder(self.channels, inpfeat_dim, self.groups, deformable_groups)
         initialise(self)
+        self.input_fusion = InputFusion(self.channels[0], floor=input_floor) if input_fusion else None
         freeze(self, fix_keys)
 
     def forward(  # type: ignore[override]
@@ -113,7 +124,8 @@ class VQFRv1(VQGANv1):
             textures = self.decoder.textures(quantised)
             if "dec" in return_keys:
                 found["dec"] = self.decoder.conv_out(textures[level_name(0)])
-            found["main_dec"] = self.main_decoder(textures, self.inpfeat_extraction(x_lq), x_lq)
+            picture, last = self.main_decoder(textures, self.inpfeat_extraction(x_lq), x_lq)
+            found["main_dec"] = picture if self.input_fusion is None else self.input_fusion(last, picture, x_lq)
         return found
 
 
@@ -145,7 +157,12 @@ def detect(state: StateDict) -> Options | None:
     options = detect_codebook(state)
     if steering is None or inpfeat is None or options is None:
         return None
-    return {**options, "inpfeat_dim": inpfeat.shape[0], "deformable_groups": steering.shape[0] // 27}
+    return {
+        **options,
+        "inpfeat_dim": inpfeat.shape[0],
+        "deformable_groups": steering.shape[0] // 27,
+        **fusion_options(state),
+    }
 
 
 def explain(state: StateDict) -> str | None:
@@ -176,6 +193,8 @@ ARCHITECTURE = Architecture(
             "num_code": 512,
             "code_dim": 128,
             "inpfeat_dim": 16,
+            "input_fusion": True,
+            "input_floor": 0.125,
         },
     },
     detect=detect,

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facefort.models.blocks.vq import check_grad_mode, mixture, with_gradient_of
+from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.vqfr import (
     ResnetBlock,
     Shrink,
@@ -92,6 +93,8 @@ class VQFRv2(VQGANv2):
         grad_mode: "official", "ste" or "soft", see the module's text; also an attribute.
         fidelity_ratio: what :class:`~facefort.models.restorer.Restorer` calls the network with, from 0 (best quality)
             to 1 (best fidelity; the network is trained so); also an attribute. The official program's default is 0.
+        input_fusion: mix the picture with the input at full resolution (:class:`InputFusion`; not in the paper).
+        input_floor: least share of the input in that mix.
         options: those of :class:`VQGANv2`.
     """
 
@@ -102,6 +105,8 @@ class VQFRv2(VQGANv2):
         code_selection_mode: str = "Predict",
         grad_mode: str = "soft",
         fidelity_ratio: float = 1.0,
+        input_fusion: bool = False,
+        input_floor: float = 0.0,
         **options: Any,  # noqa: ANN401
     ) -> None:
         fix_keys = options.pop("fix_keys", ())
@@ -117,6 +122,7 @@ class VQFRv2(VQGANv2):
         self.grad_mode = grad_mode
         self.fidelity_ratio = fidelity_ratio
         initialise(self)
+        self.input_fusion = InputFusion(self.channels[0], floor=input_floor) if input_fusion else None
         freeze(self, fix_keys)
 
     @property
@@ -145,12 +151,14 @@ class VQFRv2(VQGANv2):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.grad_mode != "official"):
             textures = self.decoder.textures(codes)
             found["texture_dec"] = self.decoder.conv_out(textures[level_name(0)])
+        feature = textures[level_name(0)]
         if fidelity_ratio == 0 and not torch.is_grad_enabled():
             # Nothing is added to the texture, so its picture is the result.
-            found["main_dec"] = found["texture_dec"].clone()
-            return found
-        warped = self.main_branch(textures, self.inpfeat_extraction(x_lq))
-        found["main_dec"] = self.decoder.conv_out(textures[level_name(0)] + fidelity_ratio * warped)
+            picture = found["texture_dec"].clone()
+        else:
+            feature = feature + fidelity_ratio * self.main_branch(textures, self.inpfeat_extraction(x_lq))
+            picture = self.decoder.conv_out(feature)
+        found["main_dec"] = picture if self.input_fusion is None else self.input_fusion(feature, picture, x_lq)
         return found
 
     def _choose(self, feature: Tensor, found: dict[str, Tensor]) -> Tensor:
@@ -203,6 +211,7 @@ def detect(state: StateDict) -> Options | None:
         "inpfeat_dim": inpfeat.shape[0],
         "deformable_groups": steering.shape[0] // 27,
         "code_selection_mode": "Predict" if "feat2index.1.weight" in state else "Nearest",
+        **fusion_options(state),
     }
 
 
@@ -234,6 +243,8 @@ ARCHITECTURE = Architecture(
             "num_code": 512,
             "code_dim": 128,
             "inpfeat_dim": 16,
+            "input_fusion": True,
+            "input_floor": 0.125,
         },
     },
     detect=detect,
