@@ -176,6 +176,17 @@ def test_a_batch_depends_on_seed_and_step_alone(faces: Path) -> None:
     assert not torch.equal(Batches(bank, settings.data, 1, 4)[4][0], whole[4][0])
 
 
+def test_processes_draw_the_same_batches_as_threads(faces: Path, tmp_path: Path) -> None:
+    settings = DataSettings(str(faces), warp=0.01)
+    bank = FaceBank(sorted(faces.iterdir()), 32)
+    drawn = list(prefetched(Batches(bank, settings, 0, 4), 0, 3))
+    bank.keep(tmp_path / "faces.npy")
+    again = list(prefetched(Batches(bank, settings, 0, 4), 0, 3, workers=1))
+    assert len(drawn) == len(again) == 3
+    for one, other in zip(drawn, again, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 def test_the_loss_that_is_no_number_stops_the_run(faces: Path, tmp_path: Path) -> None:
     model = trainer(recipe(faces), tmp_path)
     with torch.no_grad():

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,9 +55,25 @@ class FaceBank:
             shown = "; ".join(self.failed[:3])
             raise TrainingError(f"{len(self.failed)} of {len(files)} training pictures cannot be read ({shown})")
         self.pictures = np.stack(good)
+        self.file: Path | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def keep(self, file: Path) -> None:
+        """Move the pictures into a file that other processes read too, instead of each holding its own."""
+        with atomic(file) as stream:
+            np.save(stream, self.pictures)
+        self.file = file
+        self.pictures = np.load(file, mmap_mode="r", allow_pickle=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, **({"pictures": None} if self.file else {})}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.file:
+            self.pictures = np.load(self.file, mmap_mode="r", allow_pickle=False)
 
 
 class Batches:
@@ -95,20 +115,29 @@ class Batches:
         return int(order[place])
 
     def _face(self, ticket: int) -> Tensor:
-        picture = from_bytes(self.bank.pictures[self._place(ticket)][None])
-        numbers = generator("augment", self.seed, ticket)
-        if self.settings.flip and torch.rand(1, generator=numbers).item() < 0.5:
-            picture = picture.flip(3)
-        if self.settings.jitter:
-            picture = _moved(picture, self.settings.jitter, numbers)
-        if self.settings.warp:
-            picture = _warped(picture, self.settings.warp, generator("warp", self.seed, ticket))
-        picture = F.avg_pool2d(picture, 2)
+        picture, numbers = self._placed(self.bank.pictures[self._place(ticket)], ticket, cv2.INTER_CUBIC)
+        face = F.avg_pool2d(from_bytes(picture[None]), 2)
         if self.settings.sharpen:
-            picture = _sharpened(picture, self.settings.sharpen, generator("sharpen", self.seed, ticket))
+            face = _sharpened(face, self.settings.sharpen, generator("sharpen", self.seed, ticket))
         if self.settings.colour:
-            picture = _recoloured(picture, self.settings.colour, numbers)
-        return round_to_8_bits(picture)
+            face = _recoloured(face, self.settings.colour, numbers)
+        return round_to_8_bits(face)
+
+    def _placed(self, picture: np.ndarray, ticket: int, interpolation: int) -> tuple[np.ndarray, torch.Generator]:
+        """A picture or a map of labels (T, T, ...) mirrored, moved and warped, and the generator as that left it."""
+        settings, numbers = self.settings, generator("augment", self.seed, ticket)
+        if settings.flip and torch.rand(1, generator=numbers).item() < 0.5:
+            picture = np.ascontiguousarray(picture[:, ::-1])
+        if settings.jitter or settings.warp:
+            places = _identity(picture.shape[0])
+            if settings.warp:
+                places = places + _warp(picture.shape[0], settings.warp, generator("warp", self.seed, ticket))
+            if settings.jitter:
+                places = _move(places, settings.jitter, numbers)
+            # From [-1, 1] to pixels whose centres are whole numbers.
+            pixels = ((places + 1) * picture.shape[0] - 1) / 2
+            picture = cv2.remap(picture, pixels[..., 0], pixels[..., 1], interpolation, borderMode=cv2.BORDER_REFLECT)
+        return picture, numbers
 
     def _degraded(self, face: Tensor, ticket: int) -> Tensor:
         numbers = generator("kind", self.seed, ticket)
@@ -145,16 +174,10 @@ class LabelledBatches(Batches):
 
     def _labels_of(self, ticket: int) -> Tensor:
         """The labels of a face, flipped and moved as the face itself is."""
-        labels = torch.from_numpy(self.labels[self._place(ticket)])[None, None]
-        numbers = generator("augment", self.seed, ticket)
-        if self.settings.flip and torch.rand(1, generator=numbers).item() < 0.5:
-            labels = self.mirrored[labels.long()].flip(3)
-        signal = labels.float()
-        if self.settings.jitter:
-            signal = _moved(signal, self.settings.jitter, numbers, mode="nearest")
-        if self.settings.warp:
-            signal = _warped(signal, self.settings.warp, generator("warp", self.seed, ticket), mode="nearest")
-        return signal[:, :, ::2, ::2]
+        moved, _ = self._placed(self.labels[self._place(ticket)], ticket, cv2.INTER_NEAREST)
+        labels = torch.from_numpy(moved[::2, ::2])[None, None]
+        flipped = self.settings.flip and torch.rand(1, generator=generator("augment", self.seed, ticket)).item() < 0.5
+        return (self.mirrored[labels.long()] if flipped else labels).float()
 
 
 def _labels(bank: FaceBank, cache: Path) -> np.ndarray:
@@ -176,24 +199,54 @@ def _labels(bank: FaceBank, cache: Path) -> np.ndarray:
     return drawn
 
 
-def prefetched(batches: Batches, first: int, last: int, ahead: int = 4) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches ``first`` to ``last`` - 1 in order, drawn a little ahead in threads.
+def prefetched(
+    batches: Batches, first: int, last: int, ahead: int = 4, workers: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches ``first`` to ``last`` - 1 in order, drawn a little ahead: in two threads, or in ``workers`` processes.
 
-    Threads, because a process that is forked after torch or OpenCV have started theirs can wait for a lock for ever.
+    Processes are spawned, because one that is forked after torch or OpenCV have started their threads can wait for a
+    lock for ever. They pay where a network is faster than two threads can draw, at some 150 faces a second.
     """
-    with ThreadPoolExecutor(2, "batches") as pool:
+    ahead = max(ahead, 2 * workers)
+    with _pool(batches, workers) as (pool, draw):
         waiting: deque[Future[tuple[Tensor, Tensor]]] = deque()
         try:
             for step in range(first, last + ahead):
                 if step < last:
-                    waiting.append(pool.submit(batches.__getitem__, step))
+                    waiting.append(pool.submit(draw, step))
                 if len(waiting) > ahead or step >= last:
                     if not waiting:
                         return
-                    yield waiting.popleft().result()
+                    clean, degraded = waiting.popleft().result()
+                    yield torch.as_tensor(clean), torch.as_tensor(degraded)
         finally:
             for future in waiting:
                 future.cancel()
+
+
+@contextmanager
+def _pool(batches: Batches, workers: int) -> Iterator[tuple[Executor, Callable[[int], Any]]]:
+    if not workers:
+        with ThreadPoolExecutor(2, "batches") as threads:
+            yield threads, batches.__getitem__
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _adopt, (batches,)) as processes:
+        yield processes, _drawn
+
+
+_adopted: Batches | None = None
+"""In a worker process: what it draws from."""
+
+
+def _adopt(batches: Batches) -> None:
+    global _adopted
+    _adopted = batches
+    torch.set_num_threads(1)
+
+
+def _drawn(step: int) -> tuple[np.ndarray, ...]:
+    assert _adopted is not None
+    return tuple(part.numpy() for part in _adopted[step])
 
 
 def training_files(source: str) -> list[Path]:
@@ -219,24 +272,34 @@ def _load(file: Path, size: int) -> np.ndarray | str:
     return np.clip(np.rint(resized * 255), 0, 255).astype(np.uint8)
 
 
-def _moved(picture: Tensor, amount: float, numbers: torch.Generator, mode: str = "bicubic") -> Tensor:
+@lru_cache(maxsize=2)
+def _identity(side: int) -> np.ndarray:
+    """Where each pixel lies, (T, T, 2) as (x, y) in [-1, 1] from edge to edge."""
+    centres = (2 * np.arange(side, dtype=np.float32) + 1) / side - 1
+    return np.stack(np.meshgrid(centres, centres), axis=2)
+
+
+def _move(places: np.ndarray, amount: float, numbers: torch.Generator) -> np.ndarray:
     """Shift by up to +-amount of the side, scale by up to 1 +- amount, turn by up to +-amount radians."""
     shift_x, shift_y, zoom, turn = (torch.rand(4, generator=numbers) * 2 - 1).mul(amount).tolist()
-    scale = 1 + zoom
-    cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
-    matrix = torch.tensor([[[cos, -sin, 2 * shift_x], [sin, cos, 2 * shift_y]]])
-    grid = F.affine_grid(matrix, list(picture.shape), align_corners=False)
-    moved = F.grid_sample(picture, grid, mode=mode, padding_mode="reflection", align_corners=False)
-    return moved.clamp(0, 1) if mode == "bicubic" else moved
+    cos, sin = math.cos(turn) * (1 + zoom), math.sin(turn) * (1 + zoom)
+    matrix = np.array([[cos, sin], [-sin, cos]], np.float32)
+    return places @ matrix + np.array([2 * shift_x, 2 * shift_y], np.float32)
 
 
-def _warped(picture: Tensor, amount: float, numbers: torch.Generator, mode: str = "bicubic") -> Tensor:
-    """Deform smoothly: a grid of 6 x 6 random shifts of standard deviation ``amount`` of the side, interpolated."""
-    shifts = torch.randn(1, 2, 6, 6, generator=numbers) * (2 * amount)
-    field = F.interpolate(shifts, size=picture.shape[2:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
-    identity = F.affine_grid(torch.eye(2, 3)[None], list(picture.shape), align_corners=False)
-    moved = F.grid_sample(picture, identity + field, mode=mode, padding_mode="reflection", align_corners=False)
-    return moved.clamp(0, 1) if mode == "bicubic" else moved
+def _warp(side: int, amount: float, numbers: torch.Generator) -> np.ndarray:
+    """A smooth deformation (T, T, 2): 6 x 6 shifts of standard deviation ``amount`` of the side, interpolated."""
+    shifts = torch.randn(2, 6, 6, generator=numbers).numpy() * (2 * amount)
+    weights = _bicubic(6, side)
+    return np.moveaxis(weights @ shifts @ weights.T, 0, 2)
+
+
+@lru_cache(maxsize=2)
+def _bicubic(knots: int, side: int) -> np.ndarray:
+    """Weights (T, K) by which each of T places along a side sees K knots that reach from end to end."""
+    unit = torch.eye(knots)[None, None]
+    seen = F.interpolate(unit, size=(side, knots), mode="bicubic", align_corners=True)
+    return seen[0, 0].numpy()
 
 
 def _sharpened(picture: Tensor, amount: float, numbers: torch.Generator) -> Tensor:

@@ -24,6 +24,7 @@ from facefort.models.restorer import Restorer
 from facefort.training.critics import Critic
 from facefort.training.data import Batches, prefetched
 from facefort.training.losses import RestorationLoss
+from facefort.training.optimisers import optimiser
 from facefort.training.recipe import Recipe
 from facefort.training.robust import consistency, with_twins
 from facefort.training.state import TrainingState
@@ -79,11 +80,10 @@ class Trainer:
         self.teacher = None if teacher is None else restorer.runtime.place(teacher.eval().requires_grad_(False))
         self.loss = RestorationLoss(recipe.losses)
         averaged = copy.deepcopy(restorer.network).eval().requires_grad_(False)
-        trained = _unfrozen(restorer.network, recipe.frozen)
-        optimiser = torch.optim.Adam(trained, recipe.rate, betas=recipe.betas, eps=1e-8)
+        mixed = optimiser(_unfrozen(restorer.network, recipe.frozen), recipe)
         device = restorer.runtime.device
         self.critics = [Critic(one, device) for one in recipe.critics if one.weight or one.matching or one.style]
-        self.state = TrainingState(restorer.network, averaged, optimiser, self.critics)
+        self.state = TrainingState(restorer.network, averaged, mixed, self.critics)
         self._writer: Any = None
         self.checkpoint = out / "last.pt"
         if self.checkpoint.exists():
@@ -101,7 +101,7 @@ class Trainer:
             write_text(self.out / "recipe.yaml", config.to_yaml(recipe))
         saved = started = time.monotonic()
         first, before = state.step, state.seconds
-        for clean, degraded in prefetched(self.batches, state.step, recipe.steps):
+        for clean, degraded in prefetched(self.batches, state.step, recipe.steps, workers=recipe.workers):
             losses = self._step(clean, degraded)
             state.step += 1
             state.seconds = before + time.monotonic() - started
@@ -126,9 +126,8 @@ class Trainer:
         """One step of the network, in as many parts as the recipe says, then one of each critic."""
         state, recipe = self.state, self.recipe
         device = self.restorer.runtime.device
-        for group in state.optimiser.param_groups:
-            group["lr"] = self._rate()
-        state.optimiser.zero_grad(set_to_none=True)
+        state.optimiser.set_rate(self._rate())
+        state.optimiser.zero_grad()
         shown: dict[str, float] = {}
         drawn = []
         parts = list(
@@ -235,14 +234,14 @@ def join() -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
-def _unfrozen(network: nn.Module, prefixes: Sequence[str]) -> list[nn.Parameter]:
+def _unfrozen(network: nn.Module, prefixes: Sequence[str]) -> list[tuple[str, nn.Parameter]]:
     """Freeze the parameters whose names begin with one of the prefixes, and return the others."""
     kept = []
     for name, parameter in network.named_parameters():
         if any(name.startswith(prefix) for prefix in prefixes):
             parameter.requires_grad_(False)
         elif parameter.requires_grad:
-            kept.append(parameter)
+            kept.append((name, parameter))
     return kept
 
 

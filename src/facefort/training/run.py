@@ -49,6 +49,8 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
     restorer = _beginning(recipe)
     restorer.train().requires_grad_(True)
     bank = FaceBank(training_files(recipe.data.faces), restorer.size, recipe.data.bad_limit)
+    if recipe.workers:
+        bank.keep(out / f"faces-{rank}.npy")
     batches = Batches(bank, recipe.data, recipe.seed, recipe.batch, rank, world)
     parser = restorer.network if isinstance(restorer.network, ParseNet) else None
     if parser is not None:

@@ -13,6 +13,7 @@ from torch import nn
 from facefort.errors import TrainingError
 from facefort.files import atomic
 from facefort.training.critics import Critic
+from facefort.training.optimisers import Mixed
 
 
 @dataclass
@@ -21,7 +22,7 @@ class TrainingState:
 
     network: nn.Module
     averaged: nn.Module
-    optimiser: torch.optim.Optimizer
+    optimiser: Mixed
     critics: Sequence[Critic] = ()
     step: int = 0
     seconds: float = 0.0

@@ -322,8 +322,8 @@ ARCHITECTURE = Architecture(
         "official": {},
         "zoo": {
             "out_size": 128,
-            "nf": 24,
-            "ch_mult": (1, 2, 4, 4),
+            "nf": 32,
+            "ch_mult": (1, 1, 2, 4),
             "codebook_size": 512,
             "emb_dim": 128,
             "dim_embd": 192,

@@ -186,8 +186,8 @@ ARCHITECTURE = Architecture(
         "official": {"out_size": 512},
         "zoo": {
             "out_size": 128,
-            "base_channels": 24,
-            "channel_multipliers": (1, 2, 4, 6),
+            "base_channels": 32,
+            "channel_multipliers": (1, 1, 2, 4),
             "encoder_num_blocks": 2,
             "decoder_num_blocks": 2,
             "num_code": 512,

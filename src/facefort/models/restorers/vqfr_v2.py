@@ -30,8 +30,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facefort.models.blocks.vq import check_grad_mode, mixture, with_gradient_of
 from facefort.models.blocks.input_fusion import InputFusion, fusion_options
+from facefort.models.blocks.vq import check_grad_mode, mixture, with_gradient_of
 from facefort.models.blocks.vqfr import (
     ResnetBlock,
     Shrink,
@@ -236,8 +236,8 @@ ARCHITECTURE = Architecture(
         "official": {"out_size": 512},
         "zoo": {
             "out_size": 128,
-            "base_channels": 24,
-            "channel_multipliers": (1, 2, 4, 6),
+            "base_channels": 32,
+            "channel_multipliers": (1, 1, 2, 4),
             "num_enc_blocks": 1,
             "num_dec_blocks": 1,
             "num_code": 512,
