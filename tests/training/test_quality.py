@@ -112,7 +112,10 @@ def test_sizes_that_no_recogniser_takes_are_refused(faces: Path) -> None:
 def test_who_is_in_a_picture_is_read_from_a_table(tmp_path: Path) -> None:
     (tmp_path / "who.csv").write_text("file,identity\na.png,5\nb.png,9\n")
     assert list(quality._people(tmp_path / "who.csv", ["b.png", "a.png"])) == [9, 5]
-    with pytest.raises(TrainingError, match="who is in each picture"):
+    named, other, another = quality._people(tmp_path / "who.csv", ["a.png", "c.png", "d.png"])
+    assert named == 5
+    assert len({5, 9, other, another}) == 4
+    with pytest.raises(TrainingError, match="names none of the 1 pictures"):
         quality._people(tmp_path / "who.csv", ["c.png"])
     with pytest.raises(TrainingError, match="who is in each picture"):
         quality._people(tmp_path / "none.csv", ["a.png"])

@@ -55,7 +55,7 @@ class QualityRecipe:
     """A training run of the quality judge."""
 
     faces: str = option("folder or pattern of FFHQ-aligned faces", "")
-    people: str = option("CSV with columns file and identity; empty where every picture is another person", "")
+    people: str = option("CSV with columns file and identity; a picture that it does not name is another person", "")
     note: str = option("what faces these are, for the card", "")
     limit: int = option("pictures that are used, 0 = all", 0, low=0)
     versions: VersionSettings = field(default_factory=VersionSettings, metadata={"help": "qualities"})
@@ -161,14 +161,18 @@ def prepare(recipe: QualityRecipe) -> QualityData:
 
 
 def _people(table: Path, files: Sequence[str]) -> NDArray[np.int64]:
+    """The person of each file; a file that the table does not name shows a person of its own."""
     try:
         with table.open(newline="", encoding="utf-8") as lines:
             known = {row["file"]: int(row["identity"]) for row in csv.DictReader(lines)}
-        return np.array([known[file] for file in files])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{table.name} does not say who is in each picture ({error!r}); give file,identity"
         ) from None
+    if not known.keys() & set(files):
+        raise TrainingError(f"{table.name} names none of the {len(files)} pictures, such as {files[0]}")
+    alone = max(known.values()) + 1
+    return np.array([known.get(file, alone + index) for index, file in enumerate(files)])
 
 
 def train_quality(recipe: QualityRecipe, data: QualityData, out: Path) -> tuple[SDDQuality, dict[str, Any]]:

@@ -41,7 +41,7 @@ ARCHITECTURE = Architecture(
     build=_build,
     presets={
         "official": {},
-        "zoo": {"img_size": 128, "nf": 32, "ch_mult": (1, 2, 2, 4), "codebook_size": 512, "emb_dim": 128},
+        "zoo": {"img_size": 128, "nf": 32, "ch_mult": (1, 1, 2, 4), "codebook_size": 512, "emb_dim": 128},
     },
     detect=detect,
     run=_run,

@@ -21,7 +21,17 @@ from facefort.models.blocks.vqfr import (
     norm_swish,
     widths,
 )
-from facefort.models.spec import Options, StateDict
+from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
+
+ZOO_PRESET: Options = {
+    "out_size": 128,
+    "base_channels": 32,
+    "channel_multipliers": (1, 1, 2, 4),
+    "encoder_num_blocks": 2,
+    "decoder_num_blocks": 2,
+    "num_code": 512,
+    "code_dim": 128,
+}
 
 
 class Encoder(nn.Module):
@@ -235,3 +245,41 @@ def detect_codebook(state: StateDict) -> Options | None:
         "num_code": num_code,
         "code_dim": code_dim,
     }
+
+
+def _detect(state: StateDict) -> Options | None:
+    """Options of the auto-encoder's state dict; None where it is another network, or one that contains it."""
+    if any(not key.startswith(("encoder.", "decoder.", "quantizer.")) for key in state):
+        return None
+    return detect_codebook(state)
+
+
+def _build(**options: Any) -> nn.Module:  # noqa: ANN401
+    return VQGANv1(**options)
+
+
+def _run(network: nn.Module, faces: Tensor) -> Tensor:
+    picture: Tensor = network(faces)[0]["dec"]
+    return picture
+
+
+def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    """Reproduces the clean face: what is degraded is not looked at."""
+    found, codebook = network(clean)
+    return TrainingPass(found["dec"], own={"codebook": codebook})
+
+
+ARCHITECTURE = Architecture(
+    name="vqgan_v1",
+    title="VQGAN of VQFR v1",
+    paper="Gu et al., VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder, ECCV 2022",
+    licence="Apache-2.0 (with exceptions for third-party parts)",
+    build=_build,
+    presets={"official": {}, "zoo": ZOO_PRESET},
+    detect=_detect,
+    run=_run,
+    train=_train,
+    own_losses=("codebook",),
+)
+
+__all__ = ["ARCHITECTURE", "ZOO_PRESET", "VQGANv1", "detect_codebook"]

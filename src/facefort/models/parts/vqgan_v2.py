@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,7 +22,17 @@ from facefort.models.blocks.vqfr import (
     normalise,
     widths,
 )
-from facefort.models.spec import Options, StateDict
+from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
+
+ZOO_PRESET: Options = {
+    "out_size": 128,
+    "base_channels": 32,
+    "channel_multipliers": (1, 1, 2, 4),
+    "num_enc_blocks": 1,
+    "num_dec_blocks": 1,
+    "num_code": 512,
+    "code_dim": 128,
+}
 
 
 class AttnBlock(nn.Module):
@@ -210,3 +221,41 @@ def detect_codebook(state: StateDict) -> Options | None:
 
 def _residual_blocks(state: StateDict, prefix: str) -> int:
     return sum(key.startswith(prefix) and key.endswith(".norm1.weight") for key in state)
+
+
+def _detect(state: StateDict) -> Options | None:
+    """Options of the auto-encoder's state dict; None where it is another network, or one that contains it."""
+    if any(not key.startswith(("encoder.", "decoder.", "quantizer.")) for key in state):
+        return None
+    return detect_codebook(state)
+
+
+def _build(**options: Any) -> nn.Module:  # noqa: ANN401
+    return VQGANv2(**options)
+
+
+def _run(network: nn.Module, faces: Tensor) -> Tensor:
+    picture: Tensor = network(faces)[0]["dec"]
+    return picture
+
+
+def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    """Reproduces the clean face: what is degraded is not looked at."""
+    found, codebook = network(clean)
+    return TrainingPass(found["dec"], own={"codebook": codebook})
+
+
+ARCHITECTURE = Architecture(
+    name="vqgan_v2",
+    title="VQGAN of VQFR v2",
+    paper="Gu et al., VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder, ECCV 2022",
+    licence="Apache-2.0 (with exceptions for third-party parts)",
+    build=_build,
+    presets={"official": {}, "zoo": ZOO_PRESET},
+    detect=_detect,
+    run=_run,
+    train=_train,
+    own_losses=("codebook",),
+)
+
+__all__ = ["ARCHITECTURE", "ZOO_PRESET", "VQGANv2", "detect_codebook"]

@@ -27,6 +27,7 @@ from facefort.models.blocks.vqfr import (
     norm_swish,
 )
 from facefort.models.parts.vqgan_v1 import (
+    ZOO_PRESET,
     VQGANv1,
     detect_codebook,
 )
@@ -185,13 +186,7 @@ ARCHITECTURE = Architecture(
     presets={
         "official": {"out_size": 512},
         "zoo": {
-            "out_size": 128,
-            "base_channels": 32,
-            "channel_multipliers": (1, 1, 2, 4),
-            "encoder_num_blocks": 2,
-            "decoder_num_blocks": 2,
-            "num_code": 512,
-            "code_dim": 128,
+            **ZOO_PRESET,
             "inpfeat_dim": 16,
             "input_fusion": True,
             "input_floor": 0.125,

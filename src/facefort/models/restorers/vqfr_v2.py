@@ -42,6 +42,7 @@ from facefort.models.blocks.vqfr import (
     level_name,
 )
 from facefort.models.parts.vqgan_v2 import (
+    ZOO_PRESET,
     VQGANv2,
     detect_codebook,
 )
@@ -235,13 +236,7 @@ ARCHITECTURE = Architecture(
     presets={
         "official": {"out_size": 512},
         "zoo": {
-            "out_size": 128,
-            "base_channels": 32,
-            "channel_multipliers": (1, 1, 2, 4),
-            "num_enc_blocks": 1,
-            "num_dec_blocks": 1,
-            "num_code": 512,
-            "code_dim": 128,
+            **ZOO_PRESET,
             "inpfeat_dim": 16,
             "input_fusion": True,
             "input_floor": 0.125,

@@ -1,0 +1,48 @@
+"""Parts of the zoo: what is trained first fits into what is trained with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from facefort.models import build
+from facefort.models.factory import load_part
+
+
+@pytest.mark.parametrize(
+    ("part", "restorer"),
+    [("vqgan", "codeformer"), ("vqgan", "mssg"), ("vqgan_v1", "vqfr"), ("vqgan_v2", "vqfr_v2")],
+)
+def test_a_codebook_of_the_zoo_fits_into_its_restorer(part: str, restorer: str) -> None:
+    given = build(part, preset="zoo").network.state_dict()
+    own = build(restorer, preset="zoo").network.state_dict()
+    assert given.keys() <= own.keys()
+    assert all(own[key].shape == value.shape for key, value in given.items())
+
+
+@pytest.mark.parametrize("part", ["vqgan", "vqgan_v1", "vqgan_v2"])
+def test_a_codebook_is_known_by_its_keys_and_reproduces_what_it_did(part: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    built = build(part, preset="zoo")
+    torch.save(built.network.state_dict(), tmp_path / "codes.pth")
+    found = load_part(tmp_path / "codes.pth")
+    assert found.architecture.name == part
+    face = torch.rand(1, 3, 128, 128)
+    assert torch.equal(found.restore(face), built.restore(face))
+
+
+@pytest.mark.parametrize("restorer", ["codeformer", "vqfr", "vqfr_v2"])
+def test_a_restorer_is_not_taken_for_the_codebook_that_it_contains(restorer: str, tmp_path: Path) -> None:
+    torch.save(build(restorer, preset="zoo").network.state_dict(), tmp_path / "whole.pth")
+    assert load_part(tmp_path / "whole.pth").architecture.name == restorer
+
+
+@pytest.mark.parametrize("part", ["vqgan", "vqgan_v1", "vqgan_v2"])
+def test_a_codebook_learns_from_the_clean_face_alone(part: str) -> None:
+    built = build(part, preset="zoo").train()
+    clean = torch.rand(2, 3, 128, 128)
+    one, other = (built.training_pass(torch.rand_like(clean), clean, None) for _ in range(2))
+    assert torch.allclose(one.restored, other.restored)
+    assert float(one.own["codebook"].detach()) > 0
