@@ -16,11 +16,12 @@ import facefort
 from facefort import config
 from facefort.errors import ConfigError, TrainingError
 from facefort.models import build, load
+from facefort.training import run
 from facefort.training.critics import Critic
-from facefort.training.data import Batches, FaceBank, LabelledBatches, prefetched
+from facefort.training.data import Batches, FaceBank, LabelledBatches, prefetched, training_files
 from facefort.training.export import export_weights
 from facefort.training.loop import Trainer, Watch
-from facefort.training.recipe import CriticSettings, DataSettings, Recipe
+from facefort.training.recipe import CriticSettings, DataSettings, LossSettings, Recipe
 from facefort.training.robust import with_twins
 from facefort.training.run import ParsingValidation, _beginning
 
@@ -174,6 +175,32 @@ def test_a_batch_depends_on_seed_and_step_alone(faces: Path) -> None:
     halves = [Batches(bank, settings.data, 0, 4, rank, 2)[4] for rank in (0, 1)]
     assert torch.equal(torch.cat([h[0] for h in halves]), whole[4][0][[0, 2, 1, 3]])
     assert not torch.equal(Batches(bank, settings.data, 1, 4)[4][0], whole[4][0])
+
+
+def test_batch_norms_are_measured_with_the_averaged_weights(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_CALIBRATION", 4)
+    settings = Recipe(
+        model="hifacegan",
+        options={"ngf": 4, "widest": 4, "out_size": 64},
+        data=DataSettings(str(faces)),
+        losses=(LossSettings(l1=1.0, lpips=0.0),),
+        steps=2,
+        decay=1,
+        batch=4,
+        samples=str(faces),
+        precision="fp32",
+    )
+    done = run.train(settings, tmp_path)
+    bank = FaceBank(training_files(str(faces)), 64)
+    means = []
+    norm = done.network.head_0.norm_0.param_free_norm
+    norm.register_forward_pre_hook(lambda _, inputs: means.append(inputs[0].mean((0, 2, 3))))
+    with torch.no_grad():
+        done.network(Batches(bank, settings.data, 0, 4)[2][1] * 2 - 1)
+    assert norm.num_batches_tracked == 1
+    assert torch.allclose(norm.running_mean, means[0], atol=1e-5)
 
 
 def test_processes_draw_the_same_batches_as_threads(faces: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -20,12 +20,16 @@ from facefort.models.judges.identity import recogniser
 from facefort.models.judges.perceptual import lpips
 from facefort.models.parts.parsenet import ParseNet
 from facefort.models.restorer import Restorer
+from facefort.models.restorers.hifacegan import HiFaceGAN
 from facefort.models.sources import faces as open_faces
 from facefort.pictures.degrade import degrade
 from facefort.pictures.tensors import round_to_8_bits, to_bytes
 from facefort.training.data import Batches, FaceBank, LabelledBatches, training_files
 from facefort.training.loop import Progress, Trainer, Watch, join
 from facefort.training.recipe import Recipe
+
+_CALIBRATION = 512
+"""Faces with which batch norms are measured."""
 
 
 def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None = None) -> Restorer:
@@ -61,7 +65,17 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
     if rank == 0:
         validate = Validation if parser is None else ParsingValidation
         watch.on_sample = validate(recipe, restorer.size, out / "sheets")
-    return trainer.run(watch)
+    done = trainer.run(watch)
+    if isinstance(done.network, HiFaceGAN):
+        count = max(1, _CALIBRATION // recipe.batch)
+        _calibrate(done.network, (batches[recipe.steps + ahead][1] for ahead in range(count)), done.runtime)
+    return done
+
+
+def _calibrate(network: HiFaceGAN, degraded: Iterable[Tensor], place: runtime.Runtime) -> None:
+    """Measure the batch norms with the averaged weights: what was gathered belongs to the weights before averaging."""
+    with place.autocast():
+        network.calibrate(part.to(place.device) * 2 - 1 for part in degraded)
 
 
 def _beginning(recipe: Recipe) -> Restorer:
