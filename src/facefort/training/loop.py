@@ -78,10 +78,10 @@ class Trainer:
         self.recipe, self.batches, self.out, self.rank, self.world = recipe, batches, out, rank, world
         self.restorer = restorer.on(runtime.choose(recipe.device, recipe.precision, recipe.threads))
         self.teacher = None if teacher is None else restorer.runtime.place(teacher.eval().requires_grad_(False))
-        self.loss = RestorationLoss(recipe.losses)
+        device = restorer.runtime.device
+        self.loss = RestorationLoss(recipe.losses, device)
         averaged = copy.deepcopy(restorer.network).eval().requires_grad_(False)
         mixed = optimiser(_unfrozen(restorer.network, recipe.frozen), recipe)
-        device = restorer.runtime.device
         self.critics = [Critic(one, device) for one in recipe.critics if one.weight or one.matching or one.style]
         self.state = TrainingState(restorer.network, averaged, mixed, self.critics)
         self._writer: Any = None

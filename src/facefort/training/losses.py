@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from facefort.runtime import generator
 from facefort.training.critics import gram
 from facefort.training.recipe import LossSettings
 
+Judge = TypeVar("Judge", bound=nn.Module)
+
 _BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
 
 
@@ -24,21 +28,22 @@ class RestorationLoss(nn.Module):
 
     Args:
         stages: weights, stage by stage.
+        device: where the pictures are; the judges are brought there.
 
     Raises:
         ConfigError: no stage begins at step 0, or two begin at the same step.
     """
 
-    def __init__(self, stages: Sequence[LossSettings]) -> None:
+    def __init__(self, stages: Sequence[LossSettings], device: str = "cpu") -> None:
         super().__init__()
         self.stages = sorted(stages, key=lambda stage: stage.start)
         starts = [stage.start for stage in self.stages]
         if not starts or starts[0] != 0 or len(set(starts)) < len(starts):
             raise ConfigError(f"the stages of losses must begin at step 0 and at different steps, not at {starts}")
         used = {s.lpips_net for s in stages if s.lpips or s.lpips_close or s.style or s.region_style}
-        self.perceptual = {net: lpips(net) for net in _BACKBONES if net in used}
+        self.perceptual = {net: _on(lpips(net), device) for net in _BACKBONES if net in used}
         self.recogniser: Recogniser | None = (
-            recogniser() if any(s.identity or s.identity_maps for s in stages) else None
+            _on(recogniser(), device) if any(s.identity or s.identity_maps for s in stages) else None
         )
 
     def at(self, step: int) -> LossSettings:
@@ -112,6 +117,11 @@ class RestorationLoss(nn.Module):
                     parts.append(F.l1_loss(gram(a, region), gram(b, region)))
             losses["region_style"] = weights.region_style * torch.stack(parts).mean()
         return losses
+
+
+def _on(judge: Judge, device: str) -> Judge:
+    """A judge on a device; others share the one on the CPU, so it is copied rather than moved."""
+    return judge if device == "cpu" else copy.deepcopy(judge).to(device)
 
 
 def _viewed(restored: Tensor, clean: Tensor, most: int, step: int) -> tuple[Tensor, Tensor]:

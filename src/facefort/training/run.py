@@ -121,7 +121,7 @@ class Validation:
     def __call__(self, restorer: Restorer, step: int) -> dict[str, float]:
         """Restore, draw the sheet and return LPIPS (both backbones), PSNR and identity of the restored faces."""
         with torch.no_grad():
-            restored = round_to_8_bits(torch.cat([restorer.restore(part) for part in torch.split(self.degraded, 8)]))
+            restored = round_to_8_bits(torch.cat([restorer.restore(part).cpu() for part in self.degraded.split(8)]))
             scores = {f"lpips-{net}": lpips(net)(restored, self.clean).mean().item() for net in ("alex", "vgg")}
             scores["psnr-rgb"] = _psnr(restored, self.clean)
             scores |= self._identity(restored)
@@ -163,7 +163,8 @@ class ParsingValidation:
         parser = restorer.network
         assert isinstance(parser, ParseNet)
         with torch.no_grad():
-            logits = [parser.logits(part * 2 - 1) for part in torch.split(self.degraded, 8)]
+            faces = self.degraded.to(restorer.runtime.device)
+            logits = [parser.logits(part * 2 - 1).cpu() for part in faces.split(8)]
         found = torch.cat(logits).argmax(1)
         scores = {}
         for number, name in enumerate(parser.classes.names):
