@@ -27,8 +27,8 @@ def parameter(entry: Entry) -> ParameterSet:
 ALL = [parameter(entry) for entry in METRICS]
 WITH_REFERENCE = [parameter(entry) for entry in METRICS if entry.facts["needs_reference"]]
 WITH_FACE = [parameter(entry) for entry in METRICS if "facemesh" in entry.facts["weights"]]
-WITHIN = [parameter(entry) for entry in METRICS if entry.name in ("psnr-rgb", "psnr-y", "ssim-rgb", "ssim-y")]
-WITHIN += [parameter(entry) for entry in METRICS if entry.name in ("lpips-alex", "lpips-vgg")]
+FULL_REFERENCE = ("psnr-rgb", "psnr-y", "psnr-mvc", "ssim-rgb", "ssim-y", "ssim-mvc", "ms-ssim", "dists")
+WITHIN = [parameter(entry) for entry in METRICS if entry.name in FULL_REFERENCE or entry.name.startswith("lpips")]
 FACTS = {"direction", "range", "needs_reference", "needs_face", "weights", "cost_ms"}
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from facefort.metrics.colour import corrected, luma
 from facefort.metrics.metric import Definition, MaskedDefinition, Metric
-from facefort.metrics.structure import SMALLEST_MULTISCALE, WINDOW, ms_ssim, ssim, ssim_within
+from facefort.metrics.structure import SMALLEST_MULTISCALE, WINDOW, ms_ssim, ms_ssim_within, ssim, ssim_within
 
 
 def psnr(pictures: Tensor, reference: Tensor) -> Tensor:
@@ -55,6 +55,18 @@ def ssim_corrected(pictures: Tensor, reference: Tensor) -> Tensor:
     return ssim(corrected(pictures, reference), reference)
 
 
+def psnr_corrected_within(pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """PSNR under a mask after :func:`corrected` under it; pictures equal to their reference there give inf."""
+    equal = ((pictures == reference) | (mask == 0)).flatten(1).all(1)
+    moved = corrected(pictures, reference, mask)
+    return psnr_within(moved, reference.double(), mask).masked_fill(equal, torch.inf)
+
+
+def ssim_corrected_within(pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """SSIM under a mask after :func:`corrected` under it."""
+    return ssim_within(corrected(pictures, reference, mask), reference, mask)
+
+
 def _of_luma(definition: Definition) -> Definition:
     return lambda pictures, reference: definition(luma(pictures), luma(reference))
 
@@ -67,7 +79,7 @@ _LUMA = "of the luma 16 + 65.481 R + 128.553 G + 24.966 B, not rounded"
 _CORRECTED = "after each channel's mean and deviation were set to the reference's, twice, not clipped"
 
 
-def _psnr(name: str, variant: str, reference: str, compute: Definition, within: MaskedDefinition | None) -> Metric:
+def _psnr(name: str, variant: str, reference: str, compute: Definition, within: MaskedDefinition) -> Metric:
     return Metric(
         name=name,
         direction="higher",
@@ -82,7 +94,7 @@ def _psnr(name: str, variant: str, reference: str, compute: Definition, within: 
     )
 
 
-def _ssim(name: str, variant: str, reference: str, compute: Definition, within: MaskedDefinition | None) -> Metric:
+def _ssim(name: str, variant: str, reference: str, compute: Definition, within: MaskedDefinition) -> Metric:
     return Metric(
         name=name,
         direction="higher",
@@ -117,7 +129,7 @@ PSNR_MVC = _psnr(
     f"over R, G, B, {_CORRECTED}",
     "VQFR metric_paper/calculate_psnr_ssim.py",
     psnr_corrected,
-    None,
+    psnr_corrected_within,
 )
 
 SSIM_RGB = _ssim(
@@ -141,7 +153,7 @@ SSIM_MVC = _ssim(
     f"mean of R, G, B, {_CORRECTED}",
     "VQFR metric_paper/calculate_psnr_ssim.py",
     ssim_corrected,
-    None,
+    ssim_corrected_within,
 )
 
 MS_SSIM = Metric(
@@ -153,4 +165,5 @@ MS_SSIM = Metric(
     reference="pytorch-msssim ms_ssim(data_range=1)",
     compute=ms_ssim,
     smallest=SMALLEST_MULTISCALE,
+    compute_within=ms_ssim_within,
 )

@@ -41,10 +41,18 @@ def perceptual_of_restoreformer(pictures: Tensor, reference: Tensor, unit: bool)
         reference: the same shape.
         unit: whether [0, 1] goes to the network that was made for [-1, 1].
     """
-    turned = [batch.float().flip(1) for batch in (pictures, reference)]
+    return perceptual(*_as_restoreformer_calls(pictures, reference, unit), "vgg")
+
+
+def perceptual_of_restoreformer_within(pictures: Tensor, reference: Tensor, mask: Tensor, unit: bool) -> Tensor:
+    """The same as the mean of its map under a mask (N, 1, H, W)."""
+    return perceptual_within(*_as_restoreformer_calls(pictures, reference, unit), mask, "vgg")
+
+
+def _as_restoreformer_calls(pictures: Tensor, reference: Tensor, unit: bool) -> tuple[Tensor, Tensor]:
+    one, other = pictures.float().flip(1), reference.float().flip(1)
     # What the network takes for [-1, 1] is twice its input less one.
-    pictures, reference = [(batch + 1) / 2 for batch in turned] if unit else turned
-    return perceptual(pictures, reference, "vgg")
+    return ((one + 1) / 2, (other + 1) / 2) if unit else (one, other)
 
 
 def structure_and_texture(pictures: Tensor, reference: Tensor) -> Tensor:
@@ -52,9 +60,14 @@ def structure_and_texture(pictures: Tensor, reference: Tensor) -> Tensor:
     return _compared(dists(), pictures, reference)
 
 
-def _lpips_metric(
-    name: str, variant: str, reference: str, compute: Definition, within: MaskedDefinition | None = None
-) -> Metric:
+def structure_and_texture_within(pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """DISTS from means, variances and covariances under a mask (N, 1, H, W), (N,) float32."""
+    judge = dists().to(pictures.device)
+    triples = zip(pictures.float().split(1), reference.float().split(1), mask.float().split(1), strict=True)
+    return torch.cat([judge(*triple) for triple in triples])
+
+
+def _lpips_metric(name: str, variant: str, reference: str, compute: Definition, within: MaskedDefinition) -> Metric:
     return Metric(
         name=name,
         direction="lower",
@@ -86,12 +99,14 @@ LPIPS_RF = _lpips_metric(
     "VGG-16 features, inputs BGR in [-1, 1]: the normalised one of RestoreFormer's two numbers",
     "lpips 0.1.4 on the same inputs as RestoreFormer scripts/metrics/cal_psnr_ssim.py",
     partial(perceptual_of_restoreformer, unit=False),
+    partial(perceptual_of_restoreformer_within, unit=False),
 )
 LPIPS_RF_UNIT = _lpips_metric(
     "lpips-rf-unit",
     "VGG-16 features, inputs BGR in [0, 1]: the other of RestoreFormer's two numbers",
     "lpips 0.1.4 on the same inputs as RestoreFormer scripts/metrics/cal_psnr_ssim.py",
     partial(perceptual_of_restoreformer, unit=True),
+    partial(perceptual_of_restoreformer_within, unit=True),
 )
 
 DISTS = Metric(
@@ -103,4 +118,5 @@ DISTS = Metric(
     reference="DISTS-pytorch 0.1; the authors' values of five TID2013 pairs (pyiqa's calibration)",
     compute=structure_and_texture,
     smallest=SMALLEST_OF_DISTS,
+    compute_within=structure_and_texture_within,
 )

@@ -105,7 +105,9 @@ class Metric:
             PictureError: as for a call, or a mask of another size, or an empty one.
         """
         if self.compute_within is None:
-            raise UsageError(f"{self.name} cannot be measured inside a mask; psnr-rgb, ssim-rgb and lpips-alex can")
+            raise UsageError(
+                f"{self.name} cannot be measured inside a mask; PSNR, SSIM, LPIPS and DISTS can"
+            )
         self._check(pictures, "pictures")
         self._check(reference, "reference pictures")
         wanted = (len(pictures), 1, *pictures.shape[2:])

@@ -45,12 +45,7 @@ def ssim_within(pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
     Raises:
         PictureError: the mask covers no pixel that is five or more from the rim.
     """
-    inner = mask[:, :, _RIM // 2 : -(_RIM // 2), _RIM // 2 : -(_RIM // 2)].float()
-    weight = inner.sum((1, 2, 3))
-    if not bool((weight > 0).all()):
-        raise PictureError(f"SSIM has no window of {WINDOW} px centred under the mask; the region hugs the rim")
-    similarity = torch.cat(_maps(pictures.float(), reference.float())).mean(1, keepdim=True)[: len(pictures)]
-    return (similarity * inner).sum((1, 2, 3)) / weight
+    return _means_within(pictures.float(), reference.float(), mask).similarity.mean(1)
 
 
 def ms_ssim(pictures: Tensor, reference: Tensor) -> Tensor:
@@ -60,9 +55,22 @@ def ms_ssim(pictures: Tensor, reference: Tensor) -> Tensor:
     negative counts as zero.
     """
     x, y = pictures.float(), reference.float()
+    return _product_of_scales(x, y, None)
+
+
+def ms_ssim_within(pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """The same of the means of the maps under a mask, which becomes coarser with the pictures.
+
+    Raises:
+        PictureError: at some scale the mask covers no pixel that is five or more from the rim.
+    """
+    return _product_of_scales(pictures.float(), reference.float(), mask.float())
+
+
+def _product_of_scales(x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
     total = x.new_ones(x.shape[:2])
     for level, weight in enumerate(_LEVEL_WEIGHTS):
-        means = _means(x, y)
+        means = _means(x, y) if mask is None else _means_within(x, y, mask)
         last = level == len(_LEVEL_WEIGHTS) - 1
         value = means.similarity if last else means.contrast
         positive = value > 0
@@ -71,7 +79,18 @@ def ms_ssim(pictures: Tensor, reference: Tensor) -> Tensor:
         if not last:
             padding = [side % 2 for side in x.shape[2:]]
             x, y = F.avg_pool2d(x, 2, padding=padding), F.avg_pool2d(y, 2, padding=padding)
+            mask = None if mask is None else F.avg_pool2d(mask, 2, padding=padding, count_include_pad=False)
     return total.mean(1)
+
+
+def _means_within(x: Tensor, y: Tensor, mask: Tensor) -> _Means:
+    """Means of the maps under a mask, which is read at the centres of the windows."""
+    half = _RIM // 2
+    inner = mask[:, :, half:-half, half:-half].float()
+    weight = inner.sum((2, 3))
+    if not bool((weight > 0).all()):
+        raise PictureError(f"SSIM has no window of {WINDOW} px centred under the mask; the region hugs the rim")
+    return _Means(*((part * inner).sum((2, 3)) / weight for part in _maps(x, y)))
 
 
 def _means(pictures: Tensor, reference: Tensor) -> _Means:

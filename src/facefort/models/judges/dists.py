@@ -49,8 +49,12 @@ class DISTS(nn.Module):
         pool = torch.tensor(_POOL)
         self.register_buffer("pool", (pool[:, None] * pool[None, :])[None, None], persistent=False)
 
-    def forward(self, pictures: Tensor, reference: Tensor) -> Tensor:
-        """Distance per picture, (N,)."""
+    def forward(self, pictures: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Distance per picture, (N,).
+
+        With a mask (N, 1, H, W) in [0, 1], a stage's statistics are those under it, brought to the stage's size by the
+        mean of what falls together (not in the paper).
+        """
         if pictures.ndim != 4 or pictures.shape[1] != 3 or min(pictures.shape[2:]) < SMALLEST:
             raise ModelError(
                 f"DISTS needs (N, 3, H, W) pictures of at least {SMALLEST} px, not {tuple(pictures.shape)}"
@@ -62,7 +66,7 @@ class DISTS(nn.Module):
         for index in range(len(_WIDTHS)):
             if index:
                 left, right = self._stage(left, index - 1), self._stage(right, index - 1)
-            texture, structure = _differences(left, right)
+            texture, structure = _differences(left, right, mask)
             total = total + texture @ textures[index] + structure @ structures[index]
         return total
 
@@ -77,16 +81,24 @@ class DISTS(nn.Module):
         return staged
 
 
-def _differences(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+def _differences(left: Tensor, right: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """One less the similarity of means, and of structure (equations 5 and 6), each (N, C).
 
     Written as squared differences, which are exact where both maps are nearly equal.
     """
-    left_mean, right_mean = left.mean((2, 3), keepdim=True), right.mean((2, 3), keepdim=True)
+
+    def mean(signal: Tensor) -> Tensor:
+        return signal.mean((2, 3)) if weight is None else (signal * weight).sum((2, 3))
+
+    weight = None
+    if mask is not None:
+        weight = F.interpolate(mask, left.shape[2:], mode="area")
+        weight = weight / weight.sum((2, 3), keepdim=True)
+    left_mean, right_mean = mean(left)[..., None, None], mean(right)[..., None, None]
     left, right = left - left_mean, right - right_mean
     texture = (left_mean - right_mean).square() / (left_mean.square() + right_mean.square() + _STABLE)
-    variances = left.square().mean((2, 3)) + right.square().mean((2, 3))
-    structure = (left - right).square().mean((2, 3)) / (variances + _STABLE)
+    variances = mean(left.square()) + mean(right.square())
+    structure = mean((left - right).square()) / (variances + _STABLE)
     return texture.flatten(1), structure
 
 
