@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -51,6 +51,8 @@ class Loaded:
         reference: the same shape; None where there is none, or a reference problem.
         problem: why nothing can be measured.
         reference_problem: why nothing can be compared with a reference.
+        mask: (H, W) uint8, 255 where it counts; None where there is none, or a mask problem.
+        mask_problem: why nothing can be measured inside a mask.
     """
 
     index: int
@@ -63,6 +65,9 @@ class Loaded:
     reference_problem: str = ""
     sha256: str = ""
     reference_sha256: str = ""
+    mask: Levels | None = None
+    mask_problem: str = ""
+    mask_sha256: str = ""
 
 
 def load(index: int, unit: Unit, how: Loading) -> Loaded:
@@ -93,7 +98,26 @@ def load(index: int, unit: Unit, how: Loading) -> Loaded:
                 )
     except PictureError as error:
         reference_problem = str(error)
-    return Loaded(index, unit, test, reference, width, height, problem, reference_problem, sha256, reference_sha256)
+    found = Loaded(index, unit, test, reference, width, height, problem, reference_problem, sha256, reference_sha256)
+    if unit.mask is None:
+        return replace(found, mask_problem=unit.mask_problem)
+    mask, mask_problem, mask_sha256 = _mask(unit.mask, how.crop_border, test)
+    return replace(found, mask=mask, mask_problem=mask_problem, mask_sha256=mask_sha256)
+
+
+def _mask(path: Path, crop_border: int, test: Levels | None) -> tuple[Levels | None, str, str]:
+    """A mask (H, W), why there is none, and the SHA-256 of its file."""
+    try:
+        photo = Photo.read(path)
+        levels = to_levels(photo.pixels, 8)
+    except PictureError as error:
+        return None, str(error), ""
+    inside = slice(crop_border, -crop_border or None)
+    mask = np.ascontiguousarray(levels[inside, inside].max(2))
+    if test is not None and mask.shape != test.shape[:2]:
+        there, here = f"{mask.shape[1]} x {mask.shape[0]}", f"{test.shape[1]} x {test.shape[0]}"
+        return None, f"the picture is {here}, its mask {there}; give both one size", photo.sha256
+    return mask, "", photo.sha256
 
 
 def fitted(levels: Levels, height: int, width: int) -> Levels:

@@ -12,8 +12,8 @@ from facefort.files import sha256_file
 from facefort.measuring.conditions import Condition, parse
 from facefort.measuring.loading import Loading
 from facefort.measuring.protocol import Protocol, protocol
-from facefort.measuring.settings import WITH_REFERENCE, WITHOUT_REFERENCE, MeasureSettings
-from facefort.metrics.metric import METRICS, Metric
+from facefort.measuring.settings import WITH_REFERENCE, WITHIN_MASKS, WITHOUT_REFERENCE, MeasureSettings
+from facefort.metrics.metric import METRICS, NO_MASK, WITHIN, Metric
 from facefort.metrics.sets import SET_METRICS, SetMetric
 from facefort.registry import Entry
 
@@ -57,7 +57,10 @@ class Plan:
     @property
     def weights(self) -> dict[str, str]:
         """Hex SHA-256 of every pretrained file that the metrics need, by name; fetched or not, it is the same file."""
-        asked = [*(one.name for one in self.metrics), *(name for name in self.unmeasured if is_known(name))]
+        asked = [
+            *(one.name.removesuffix(WITHIN) for one in self.metrics),
+            *(name for name in self.unmeasured if is_known(name)),
+        ]
         names = sorted({name for one in asked for name in facts(one).get("weights", ())})
         found = {
             f"{name}/{member.file}": member.sha256
@@ -83,16 +86,17 @@ def make_plan(settings: MeasureSettings) -> Plan:
     for name, by_name in asked.items():
         reason = _obstacle(name, settings, rule)
         if not reason:
-            metrics.append(SET_METRICS.get(name) if name in SET_METRICS else METRICS.get(name))
-        elif by_name and rule is None and name in METRICS and not settings.reference and needs_reference(name):
+            metrics.append(_found(name, masked=bool(settings.masks)))
+        elif by_name and rule is None and (reason == NO_MASK or _lacks_reference(name, settings)):
             raise UsageError(f"{name} {reason}")
         else:
             unmeasured[name] = reason
     exclude = tuple(map(parse, (*settings.exclude, *(rule.exclude if rule else ()))))
     fail_if = tuple(map(parse, settings.fail_if))
     for condition in (*map(parse, settings.exclude), *fail_if):
-        if condition.name not in asked:
-            raise UnknownNameError("metric in the condition", condition.name, asked)
+        known = {**unmeasured, **{one.name: "" for one in metrics}}
+        if condition.name not in known:
+            raise UnknownNameError("metric in the condition", condition.name, known)
     if not metrics:
         raise UsageError("nothing can be measured: " + "; ".join(f"{name}: {why}" for name, why in unmeasured.items()))
     return Plan(
@@ -135,13 +139,27 @@ def needs_reference(name: str) -> bool:
     return bool(facts(name).get("needs_reference", False))
 
 
+def _found(name: str, masked: bool) -> Metric | SetMetric:
+    if name in SET_METRICS:
+        return SET_METRICS.get(name)
+    return METRICS.get(name).inside() if masked else METRICS.get(name)
+
+
+def _lacks_reference(name: str, settings: MeasureSettings) -> bool:
+    return name in METRICS and needs_reference(name) and not settings.reference
+
+
 def _asked(settings: MeasureSettings, rule: Protocol | None) -> dict[str, bool]:
     """Names asked for, each once, and whether by name (True) or by a pattern."""
+    if rule is not None and settings.masks:
+        raise UsageError(f"--protocol {rule.name} measures whole pictures; leave --masks out")
     if rule is not None and settings.metrics:
         raise UsageError(f"--protocol {rule.name} fixes the metrics; leave -M out, or leave the protocol out")
     if rule is not None:
         return dict.fromkeys(rule.metrics, True)
-    default = WITH_REFERENCE if settings.reference else WITHOUT_REFERENCE
+    default: tuple[str, ...] = WITH_REFERENCE if settings.reference else WITHOUT_REFERENCE
+    if settings.masks:
+        default = WITHIN_MASKS
     asked: dict[str, bool] = {}
     for text in settings.metrics or default:
         for name, by_name in _matching(text):
@@ -167,7 +185,9 @@ def _obstacle(name: str, settings: MeasureSettings, rule: Protocol | None) -> st
     absent = assets.missing(facts(name).get("weights", ()))
     if absent:
         return _how_to_get(absent)
-    if name in METRICS and needs_reference(name) and not settings.reference:
+    if settings.masks and (name in SET_METRICS or METRICS.get(name).compute_within is None):
+        return NO_MASK
+    if _lacks_reference(name, settings):
         return "compares with clean pictures; name them with -r"
     if name in SET_METRICS and not settings.set_reference:
         return _without_set(SET_METRICS.get(name), piece, settings)

@@ -32,6 +32,7 @@ class PictureRow:
         excluded: why a number is in no mean, by metric.
         sha256: of the file's bytes.
         reference_sha256: of the reference's bytes.
+        mask_sha256: of the mask's bytes.
     """
 
     name: str
@@ -44,6 +45,7 @@ class PictureRow:
     excluded: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""
     reference_sha256: str = ""
+    mask_sha256: str = ""
 
     @property
     def status(self) -> Literal["ok", "failed"]:
@@ -77,6 +79,7 @@ class PictureRow:
             "excluded": dict(self.excluded),
             "sha256": self.sha256,
             "reference_sha256": self.reference_sha256,
+            **({"mask_sha256": self.mask_sha256} if self.mask_sha256 else {}),
         }
 
 

@@ -120,6 +120,7 @@ def _digests(rows: Sequence[PictureRow]) -> dict[str, str]:
     """SHA-256 of the names and contents of all pictures of a side."""
     sides = {"test": [(row.test, row.sha256) for row in rows]}
     sides["reference"] = [(row.reference, row.reference_sha256) for row in rows]
+    sides["mask"] = [(row.name, row.mask_sha256) for row in rows]
     return {
         side: sha256_bytes("".join(f"{digest} {name}\n" for name, digest in pairs).encode())
         for side, pairs in sides.items()
@@ -190,5 +191,5 @@ class _Session:
 
 
 def _unchanged(unit: Unit, row: PictureRow) -> bool:
-    files = ((unit.test, row.sha256), (unit.reference, row.reference_sha256))
+    files = ((unit.test, row.sha256), (unit.reference, row.reference_sha256), (unit.mask, row.mask_sha256))
     return all(path is None or (path.is_file() and sha256_file(path) == digest) for path, digest in files)

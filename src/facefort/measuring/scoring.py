@@ -84,6 +84,8 @@ class Scorer:
             return ""  # said once, of the whole picture
         if metric.needs_reference and one.reference is None:
             return one.reference_problem or "no reference picture"
+        if metric.masked and one.mask is None:
+            return one.mask_problem or "no mask"
         if metric.needs_face and self._faces is not None:
             with_reference = one.reference if metric.needs_reference else None
             return self._faces.obstacle(one, with_reference)
@@ -109,7 +111,12 @@ class Scorer:
     def _compute(self, metric: Metric, batch: Sequence[Loaded]) -> list[float]:
         tests = self._tensor(one.test for one in batch)
         references = self._tensor(one.reference for one in batch) if metric.needs_reference else None
-        found = metric(tests, references, faces_known=True)  # they were looked for, or the user wants no check
+        if metric.masked:
+            assert references is not None
+            masks = torch.from_numpy(np.stack([one.mask for one in batch if one.mask is not None]))[:, None] / 255
+            found = metric.within(tests, references, masks.to(self.device))
+        else:
+            found = metric(tests, references, faces_known=True)  # they were looked for, or the user wants no check
         if tuple(found.shape) != (len(batch),):
             raise TypeError(f"{len(batch)} pictures gave numbers of shape {tuple(found.shape)}")
         numbers: list[float] = found.cpu().double().tolist()
@@ -132,6 +139,7 @@ class Scorer:
             excluded,
             one.sha256,
             one.reference_sha256,
+            one.mask_sha256,
         )
 
 

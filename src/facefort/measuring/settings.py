@@ -8,6 +8,7 @@ from facefort.config import option
 
 WITH_REFERENCE = ("psnr-rgb", "ssim-rgb", "lpips-alex", "lpips-vgg", "niqe")
 WITHOUT_REFERENCE = ("niqe",)
+WITHIN_MASKS = ("psnr-rgb", "ssim-rgb", "lpips-alex", "lpips-vgg")
 """What is measured where neither metrics nor a protocol are named."""
 
 
@@ -19,6 +20,7 @@ class MeasureSettings:
     reference: str = option(
         "clean pictures to compare with, paired by file name without ending", "", flags=("-r",), metavar="PATH"
     )
+    masks: str = option("masks of the pictures' names, white where it counts: measure inside them", "", metavar="PATH")
     metrics: tuple[str, ...] = option(
         "metrics, or patterns such as 'psnr-*'; `facefort ls metrics` lists them", (), flags=("-M",), metavar="LIST"
     )

@@ -27,6 +27,8 @@ class Unit:
         reference: the picture that it is compared with; None where there is none.
         problem: why it cannot be measured at all.
         reference_problem: why it cannot be compared with a reference.
+        mask: where it is compared; None: everywhere, or there should be one.
+        mask_problem: why it cannot be measured inside a mask.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Unit:
     reference: Path | None = None
     problem: str = ""
     reference_problem: str = ""
+    mask: Path | None = None
+    mask_problem: str = ""
 
 
 def find_units(settings: MeasureSettings) -> tuple[list[Unit], list[str]]:
@@ -50,6 +54,8 @@ def find_units(settings: MeasureSettings) -> tuple[list[Unit], list[str]]:
     elif settings.reference:
         references = _by_name(expand([settings.reference]), settings.reference_suffix)
         units = _paired(tests, references, settings)
+    if settings.masks:
+        units = _masked(units, settings)
     units = sorted(units, key=lambda unit: natural_key(Path(unit.name)))
     return units[: settings.limit], notes
 
@@ -66,6 +72,18 @@ def _paired(tests: Sequence[Unit], references: dict[str, Path], settings: Measur
     for name, path in lone.items():
         paired.append(Unit(name, None, path, f"no test picture for the reference {path.name}"))
     return paired
+
+
+def _masked(units: Sequence[Unit], settings: MeasureSettings) -> list[Unit]:
+    """Units with their masks; one file is the mask of all."""
+    place = Path(settings.masks)
+    if place.is_file():
+        return [replace(unit, mask=place) for unit in units]
+    masks = _by_name(expand([settings.masks]), settings.pair_suffix)
+    return [
+        replace(unit, mask=masks.get(unit.name), mask_problem="" if unit.name in masks else f"no mask {unit.name}")
+        for unit in units
+    ]
 
 
 def _hint(tests: Iterable[str], references: Iterable[str]) -> str:

@@ -63,7 +63,7 @@ def structure_and_texture(pictures: Tensor, reference: Tensor) -> Tensor:
 def structure_and_texture_within(pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
     """DISTS from means, variances and covariances under a mask (N, 1, H, W), (N,) float32."""
     judge = dists().to(pictures.device)
-    triples = zip(pictures.float().split(1), reference.float().split(1), mask.float().split(1), strict=True)
+    triples = zip(*(torch.split(batch.float(), 1) for batch in (pictures, reference, mask)), strict=True)
     return torch.cat([judge(*triple) for triple in triples])
 
 

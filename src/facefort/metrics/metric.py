@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from facefort.errors import FaceError, PictureError, UsageError
@@ -19,6 +19,11 @@ MaskedDefinition = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 
 _SLACK = 1e-4
 """How far a float picture may leave [0, 1]: resampling rounds, while a picture in 0..255 is a mistake."""
+
+
+WITHIN = "-within"
+"""Ending of the name of a metric that is measured inside masks."""
+NO_MASK = "cannot be measured inside a mask; PSNR, SSIM, LPIPS and DISTS can"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Metric:
         smallest: shortest side that it is defined on, in pixels.
         needs_face: whether it is defined on aligned faces only, so that a picture that shows none is refused.
         compute_within: the definition inside a mask (N, 1, H, W) in [0, 1]; None where it has no such version.
+        masked: whether this is the version inside masks, to be called by :meth:`within` alone.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Metric:
     smallest: int = 1
     needs_face: bool = False
     compute_within: MaskedDefinition | None = field(default=None, repr=False)
+    masked: bool = False
 
     def __call__(self, pictures: Tensor, reference: Tensor | None = None, *, faces_known: bool = False) -> Tensor:
         """Score each picture.
@@ -71,6 +78,8 @@ class Metric:
             PictureError: not such a batch, NaN, too small, sizes that differ, or nothing that can be scored.
             FaceError: a picture without a face, in a metric that needs one.
         """
+        if self.masked:
+            raise UsageError(f"{self.name} is measured inside a mask; give one")
         self._check(pictures, "pictures")
         if reference is None:
             if self.needs_reference:
@@ -89,6 +98,16 @@ class Metric:
         self._check_faces(reference, faces_known, "reference pictures")
         return self.compute(pictures, reference.to(pictures))
 
+    def inside(self) -> Metric:
+        """The version inside masks, under a name of its own.
+
+        Raises:
+            UsageError: the metric has none.
+        """
+        if self.compute_within is None:
+            raise UsageError(f"{self.name} {NO_MASK}")
+        return replace(self, name=f"{self.name}{WITHIN}", variant=f"{self.variant}; inside the masks", masked=True)
+
     def within(self, pictures: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
         """Score each picture inside a mask only.
 
@@ -105,9 +124,7 @@ class Metric:
             PictureError: as for a call, or a mask of another size, or an empty one.
         """
         if self.compute_within is None:
-            raise UsageError(
-                f"{self.name} cannot be measured inside a mask; PSNR, SSIM, LPIPS and DISTS can"
-            )
+            raise UsageError(f"{self.name} {NO_MASK}")
         self._check(pictures, "pictures")
         self._check(reference, "reference pictures")
         wanted = (len(pictures), 1, *pictures.shape[2:])

@@ -121,7 +121,8 @@ class Validation:
     def __call__(self, restorer: Restorer, step: int) -> dict[str, float]:
         """Restore, draw the sheet and return LPIPS (both backbones), PSNR and identity of the restored faces."""
         with torch.no_grad():
-            restored = round_to_8_bits(torch.cat([restorer.restore(part).cpu() for part in self.degraded.split(8)]))
+            done = [restorer.restore(part).cpu() for part in torch.split(self.degraded, 8)]
+            restored = round_to_8_bits(torch.cat(done))
             scores = {f"lpips-{net}": lpips(net)(restored, self.clean).mean().item() for net in ("alex", "vgg")}
             scores["psnr-rgb"] = _psnr(restored, self.clean)
             scores |= self._identity(restored)
@@ -164,7 +165,7 @@ class ParsingValidation:
         assert isinstance(parser, ParseNet)
         with torch.no_grad():
             faces = self.degraded.to(restorer.runtime.device)
-            logits = [parser.logits(part * 2 - 1).cpu() for part in faces.split(8)]
+            logits = [parser.logits(part * 2 - 1).cpu() for part in torch.split(faces, 8)]
         found = torch.cat(logits).argmax(1)
         scores = {}
         for number, name in enumerate(parser.classes.names):
