@@ -98,6 +98,22 @@ def test_the_interval_holds_what_other_sets_of_as_many_pictures_give() -> None:
     assert 0.9 * fresh.std() < deviation < 1.8 * fresh.std()
 
 
+def test_the_interval_of_the_bootstrap_lies_around_the_number_and_is_wider() -> None:
+    right = Moments.of(cloud(20_000, seed=1, shift=0.2))
+    fresh = np.array([frechet_distance(cloud(60, seed=seed), right) for seed in range(100, 300)])
+    drawn = [simple().score(cloud(60, seed=seed), reference(right), interval="bootstrap") for seed in range(20)]
+    dealt = [simple().score(cloud(60, seed=seed), reference(right)) for seed in range(20)]
+    assert np.mean([score.low <= fresh.mean() <= score.high for score in drawn]) >= 0.9
+    assert all(score.low < score.value < score.high for score in drawn)
+    assert np.mean([score.high - score.low for score in drawn]) > np.mean([score.high - score.low for score in dealt])
+    assert np.isnan(drawn[0].bias)
+
+
+def test_no_interval_is_one_that_says_so() -> None:
+    score = simple().score(cloud(60), reference(cloud(40, seed=1)), interval="none")
+    assert np.isnan([score.low, score.high, score.bias]).all()
+
+
 def test_the_interval_of_kid_holds_what_other_sets_give() -> None:
     right = cloud(300, seed=1, shift=0.2)
     fresh = np.array([kernel_distance(cloud(60, seed=seed), right) for seed in range(100, 250)])

@@ -117,7 +117,7 @@ class SetResult:
         value: the number; None where it could not be had.
         n: pictures in the set.
         failed: pictures that should have been in it.
-        low: lower end of the bootstrap interval.
+        low: lower end of the interval.
         high: upper end.
         note: against what, and what to keep in mind; or why there is no number.
     """
@@ -137,7 +137,7 @@ class Summary:
     Attributes:
         facts: of the metric.
         mean: over the finite values that are not excluded, or the number of the set; None where there is none.
-        low: lower end of the 95 % bootstrap interval; -inf where there is none.
+        low: lower end of the 95 % interval; -inf where there is none.
         high: upper end; inf likewise.
         n: pictures that the mean is over.
         infinite: pictures left out because their value is infinite.

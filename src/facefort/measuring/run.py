@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from facefort.config import to_plain
 from facefort.errors import UsageError
@@ -20,6 +20,7 @@ from facefort.measuring.scoring import Scorer
 from facefort.measuring.sets import SetScorer
 from facefort.measuring.settings import MeasureSettings
 from facefort.measuring.units import Unit, find_units
+from facefort.metrics.sets import Interval
 from facefort.runs import RunFolder, provenance
 from facefort.runs.provenance import version
 from facefort.runtime import Runtime, choose
@@ -145,7 +146,8 @@ class _Session:
         self.folder = folder
         self.scorer = Scorer(plan.of_pictures, plan.exclude, runtime.device, plan.face_check)
         place = settings.set_reference or settings.reference
-        self.sets = SetScorer(plan.of_sets, place, runtime.device, settings.seed)
+        interval = cast("Interval", settings.set_interval)
+        self.sets = SetScorer(plan.of_sets, place, runtime.device, settings.seed, interval)
 
     def work_through(self, progress: Progress | None) -> list[PictureRow]:
         """Rows of all units, in their order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +15,7 @@ from facefort.errors import FacefortError
 from facefort.measuring.loading import Loaded
 from facefort.measuring.result import SetResult
 from facefort.metrics.references import from_pictures, from_statistics
-from facefort.metrics.sets import Features, Reference, SetMetric
+from facefort.metrics.sets import Features, Interval, Reference, SetMetric, SetScore
 from facefort.pictures.folders import expand
 from facefort.pictures.tensors import from_bytes
 
@@ -28,14 +29,18 @@ class SetScorer:
         metrics: what to measure; those that share their features compute them once.
         place: folder of reference pictures, or file of statistics.
         device: where to compute.
-        seed: of the bootstrap.
+        seed: of the interval's draws.
+        interval: how it is found.
     """
 
-    def __init__(self, metrics: Sequence[SetMetric], place: str, device: str, seed: int) -> None:
+    def __init__(
+        self, metrics: Sequence[SetMetric], place: str, device: str, seed: int, interval: Interval = "jackknife"
+    ) -> None:
         self.metrics = metrics
         self.place = place
         self.device = device
         self.seed = seed
+        self.interval = interval
         self._features: dict[Extractor, dict[int, Features]] = {one.features: {} for one in metrics}
         self._broken: dict[Extractor, str] = {}
         self._sizes: set[tuple[int, ...]] = set()
@@ -74,14 +79,18 @@ class SetScorer:
             if len(kept) < 2:
                 return SetResult(None, len(kept), missing, note="compares sets; give at least two pictures")
             features = np.stack([kept[index] for index in sorted(kept)])
-            found = metric.score(features, self._reference(metric), seed=self.seed)
+            found = metric.score(features, self._reference(metric), interval=self.interval, seed=self.seed)
         except Exception as error:  # as above
             return SetResult(None, len(kept), missing, note=_said(error))
+        low, high = (found.low, found.high) if math.isfinite(found.low) else (-math.inf, math.inf)
         count = "" if found.reference_count is None else f" ({found.reference_count} pictures)"
         against = f"against {found.reference}{count}, sha256 {found.reference_digest[:8]}"
-        return SetResult(
-            found.value, found.count, missing, found.low, found.high, "; ".join((against, *found.warnings))
-        )
+        return SetResult(found.value, found.count, missing, low, high, "; ".join((against, *self._remarks(found))))
+
+    def _remarks(self, found: SetScore) -> tuple[str, ...]:
+        """The warnings, and what the interval is where it is not the usual one."""
+        drawn = math.isfinite(found.low) and self.interval == "bootstrap"
+        return (*found.warnings, *(("the interval is a bootstrap's, of 200 sets",) if drawn else ()))
 
     def _reference(self, metric: SetMetric) -> Reference:
         if metric.features not in self._references:
