@@ -193,3 +193,16 @@ def test_ssim_within_a_mask_on_the_rim_only_is_refused(astronaut: Tensor) -> Non
     mask[:, :, :5] = 1
     with pytest.raises(PictureError, match="hugs the rim"):
         metric("ssim-rgb").within(astronaut, astronaut, mask)
+
+
+@pytest.mark.parametrize("lies", ["planes", "pixels", "mixed"])
+def test_psnr_is_the_same_however_pictures_lie_in_memory(astronaut: Tensor, noisy, lies: str) -> None:
+    clean, spoilt = astronaut[:, :, :40, :60].contiguous(), noisy(astronaut, 0.1)[:, :, :40, :60].contiguous()
+    wanted = -10 * math.log10(float((clean.double() - spoilt.double()).square().mean()))
+    if lies != "planes":
+        spoilt = spoilt.contiguous(memory_format=torch.channels_last)
+    if lies == "pixels":
+        clean = clean.contiguous(memory_format=torch.channels_last)
+    assert metric("psnr-rgb")(spoilt, clean).item() == pytest.approx(wanted, abs=1e-9)
+    spoilt.requires_grad_()
+    assert metric("psnr-rgb")(spoilt, clean).item() == pytest.approx(wanted, abs=1e-5)

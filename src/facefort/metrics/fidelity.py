@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from facefort.metrics.colour import corrected, luma
@@ -19,12 +22,30 @@ def psnr(pictures: Tensor, reference: Tensor) -> Tensor:
 
     Equal pictures give inf, with gradient 0 where the true slope has no direction.
     """
+    if _is_plain(pictures) and _is_plain(reference):
+        # One pass without anything in between; sums are double. Pictures that come from files lie channels last.
+        order = (1, 2, 0) if pictures.stride(1) == 1 else (0, 1, 2)
+        pairs = zip(pictures, reference, strict=True)
+        sums = [cv2.norm(_rows(one, order), _rows(goal, order), cv2.NORM_L2SQR) for one, goal in pairs]
+        return _decibels(torch.tensor(sums, dtype=torch.float64) / pictures[0].numel())
     # Channel by channel, so that what lies between stays in the processor's cache: five times faster.
     errors = [
         torch.stack([_mean_square(x, y) for x, y in zip(picture, goal, strict=True)]).mean()
         for picture, goal in zip(pictures, reference, strict=True)
     ]
     return _decibels(torch.stack(errors))
+
+
+def _is_plain(pictures: Tensor) -> bool:
+    """Whether OpenCV can read them, and no gradient is asked for."""
+    wanted = pictures.requires_grad and torch.is_grad_enabled()
+    return pictures.device.type == "cpu" and pictures.dtype == torch.float32 and not wanted
+
+
+def _rows(picture: Tensor, order: tuple[int, int, int]) -> NDArray[np.float32]:
+    """A picture (C, H, W) as rows of numbers, its axes in the given order; without a copy where they lie so."""
+    rows: NDArray[np.float32] = picture.detach().permute(order).flatten(1).contiguous().numpy()
+    return rows
 
 
 def _mean_square(x: Tensor, y: Tensor) -> Tensor:
