@@ -172,7 +172,7 @@ def check_pictures(name: str, pictures: Tensor, what: str, smallest: int = 1) ->
         raise PictureError(f"{name} takes {what} as floats of shape (N, 3, H, W), not {pictures.dtype} {shape}")
     if min(shape[2:]) < smallest:
         raise PictureError(f"{name} needs {what} of at least {smallest} px a side, not {shape[3]} x {shape[2]}")
-    # Torch is fifteen times slower on axes that are not in their order in memory; pictures from files lie channels last.
+    # Torch is fifteen times slower on axes out of their order in memory; pictures from files lie channels last.
     signal = pictures.detach().permute(0, 2, 3, 1) if pictures.stride(1) == 1 else pictures.detach()
     low, high = (bound.item() for bound in signal.aminmax())
     if math.isnan(low) or math.isnan(high):

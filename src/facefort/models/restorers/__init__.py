@@ -1,4 +1,4 @@
-"""Blind face restorers, one file per published method."""
+"""Blind face restorers, one file per published method, and a plain U-Net as their baseline."""
 
 from __future__ import annotations
 
@@ -15,3 +15,4 @@ RESTORERS.add("vqfr", "facefort.models.restorers.vqfr:ARCHITECTURE", title="VQFR
 RESTORERS.add("vqfr_v2", "facefort.models.restorers.vqfr_v2:ARCHITECTURE", title="VQFR v2", year=2022)
 RESTORERS.add("gpen", "facefort.models.restorers.gpen:ARCHITECTURE", title="GPEN", year=2021)
 RESTORERS.add("hifacegan", "facefort.models.restorers.hifacegan:ARCHITECTURE", title="HiFaceGAN", year=2020)
+RESTORERS.add("unet", "facefort.models.restorers.unet:ARCHITECTURE", title="U-Net (baseline)", year=2015)
