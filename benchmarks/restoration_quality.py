@@ -1,6 +1,6 @@
 """How much a restorer gains on degraded faces with a known original, beside two classical filters.
 
-    python benchmarks/restoration_quality.py FACES [--model gfpgan-128] [--preset gfpgan] [--limit N]
+    python benchmarks/restoration_quality.py FACES [--model gfpgan-128] [--preset gfpgan] [--limit N] [--json FILE]
 
 FACES is a source of aligned high-quality faces (a folder, or synthetic:8000..8063). The filters' strength is chosen in
 their favour: the best of several by mean PSNR over these very faces.
@@ -9,7 +9,9 @@ their favour: the best of several by mean PSNR over these very faces.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--recognisers", default="dlib")
+    parser.add_argument("--json", type=Path, help="the scores, as a card of the zoo has them (tools/fill_card.py)")
     given = parser.parse_args()
     restorer = load(given.model)
     names: list[str] = []
@@ -71,11 +74,13 @@ def main() -> None:
     print(f"{len(clean)} faces of {given.faces.split('/')[-1]}, {restorer.size} px, preset {given.preset}\n")
     heads = [*METRICS, *(f"{j.name} distance" for j in judges), *(f"{j.name}: closer to the original" for j in judges)]
     print("| | " + " | ".join(heads) + " |\n|" + "---|" * (len(heads) + 1))
+    found: dict[str, dict[str, float]] = {head: {} for head in (*METRICS, *(j.name for j in judges))}
     for name, pictures in results.items():
         row: list[float] = []
         for kind in METRICS:
             values = torch.cat([metric(kind)(a, b) for a, b in zip(pictures.split(16), clean.split(16), strict=True)])
             row.append(float(values.clamp(max=60).mean()))
+            _note(found[kind], name, restorer.name, row[-1])
         closer = []
         for judge in judges:
             with torch.no_grad():
@@ -84,10 +89,31 @@ def main() -> None:
             start.setdefault(judge.name, distance)
             row.append(float(distance.mean()))
             closer.append(float((distance < start[judge.name]).float().mean()))
+            _note(found[judge.name], name, restorer.name, row[-1])
+            if name == restorer.name:
+                found[judge.name]["closer_to_the_original"] = round(closer[-1], 3)
         cells = [f"{value:.4f}" if value < 2 else f"{value:.2f}" for value in row] + [
             f"{100 * v:.0f} %" for v in closer
         ]
         print(f"| {name} | " + " | ".join(cells) + " |")
+    if given.json:
+        protocol = f"preset {given.preset} scaled to {restorer.size} px, seed {given.seed}, 8-bit pictures"
+        scores = {
+            "protocol": f"{protocol}; benchmarks/restoration_quality.py",
+            f"{_set(given.faces)}{len(clean)}": found,
+        }
+        given.json.write_text(json.dumps(scores, indent=1))
+
+
+def _note(scores: dict[str, float], row: str, restorer: str, value: float) -> None:
+    kind = {"degraded input": "input", restorer: "restored"}.get(row)
+    if kind:
+        scores[kind] = round(value, 4) if value < 2 else round(value, 2)
+
+
+def _set(source: str) -> str:
+    """The name of a set of faces: its folder's, without a size at its end."""
+    return Path(source.split(":")[0]).name.rstrip("0123456789")
 
 
 if __name__ == "__main__":

@@ -156,3 +156,9 @@ def test_a_reader_that_has_gone_is_no_fault():
     assert process.stderr.read() == ""
     process.wait(timeout=60)
     process.stderr.close()
+
+
+def test_models_are_listed_with_size_cost_licence_and_scores(facefort):
+    shown = " ".join(facefort("ls", "models", "gfpgan-128").out.split())
+    for part in ("128 px", "6.5 M parameters", "13.1 MB", "GFLOP", "ms a face", "official code", "% closer to"):
+        assert part in shown

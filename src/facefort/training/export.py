@@ -12,6 +12,7 @@ import yaml
 
 from facefort import config, runtime
 from facefort.files import sha256_file, write_text
+from facefort.models.cost import cpu_milliseconds, gflop
 from facefort.models.restorer import Restorer
 from facefort.models.weights import save_weights
 from facefort.training.recipe import Recipe
@@ -39,7 +40,9 @@ def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> 
         "paper": restorer.architecture.paper,
         "size": restorer.size,
         "parameters_m": round(parameters / 1e6, 3),
+        **cost_of(restorer, target),
         "licence": "Apache-2.0",
+        "licence_of_the_method": restorer.architecture.licence,
         "sha256": sha256_file(target),
         "options": dict(restorer.options),
         "training": {
@@ -63,6 +66,19 @@ def export_weights(restorer: Restorer, run: Path, target: Path, **more: Any) -> 
         yaml.safe_dump(msgspec.to_builtins(card, str_keys=True), sort_keys=False, allow_unicode=True, width=100),
     )
     return card
+
+
+def cost_of(restorer: Restorer, weights: Path) -> dict[str, Any]:
+    """Entries of a card: size of the file, operations, CPU time on this machine."""
+    place = runtime.describe(restorer.runtime)
+    return {
+        "megabytes": round(weights.stat().st_size / 1e6, 1),
+        "gflop": round(gflop(restorer), 2),
+        "cpu_ms": {
+            "one face, one thread": round(cpu_milliseconds(restorer)),
+            "machine": f"{place['processor']}, {place['precision']}",
+        },
+    }
 
 
 def public(source: str) -> str:

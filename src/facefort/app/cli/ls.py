@@ -33,7 +33,10 @@ def _parts() -> Rows:
 
 
 def _card(card: dict[str, Any]) -> dict[str, Any]:
-    keys = ("name", "architecture", "size", "parameters_m", "licence", "scores")
+    keys = (
+        *("name", "architecture", "paper", "size", "parameters_m", "megabytes", "gflop", "cpu_ms"),
+        *("licence", "licence_of_the_method", "scores", "limits"),
+    )
     return {key: card[key] for key in keys if key in card}
 
 
@@ -149,7 +152,7 @@ def command(kind: str | None, pattern: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=str))
         return
-    lines = {"metrics": _metric_lines, "protocols": _protocol_lines}.get(kind, _lines)
+    lines = {"models": _model_lines, "metrics": _metric_lines, "protocols": _protocol_lines}.get(kind, _lines)
     for line in lines(rows):
         click.echo(line)
 
@@ -160,6 +163,31 @@ def _lines(rows: Rows) -> Iterator[str]:
     for row in rows:
         facts = ", ".join(f"{key} {_short(value)}" for key, value in row.items() if key != "name")
         yield f"{row['name']:<{width}}  {facts}".rstrip()
+
+
+def _model_lines(rows: Rows) -> Iterator[str]:
+    """Name, size and cost; below it the licences and the scores of each set of faces."""
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        cost = [f"{row['size']} px", f"{row['parameters_m']:.1f} M parameters"]
+        if "megabytes" in row:
+            cost += [f"{row['megabytes']} MB", f"{row['gflop']:.1f} GFLOP"]
+            cost.append(f"{row['cpu_ms']['one face, one thread']} ms a face ({row['cpu_ms']['machine']}, one thread)")
+        yield from _wrapped(f"{row['name']:<{width}}  {', '.join(cost)}", width + 2)
+        method = row.get("licence_of_the_method", "")
+        yield from _wrapped(f"    {row['paper']}", 6)
+        yield from _wrapped(f"    weights {row['licence']}" + (f"; official code {method}" if method else ""), 6)
+        for name, found in row.get("scores", {}).items():
+            if isinstance(found, dict):
+                yield from _wrapped(f"    {name}: {'; '.join(_gains(found))}", 6)
+
+
+def _gains(scores: dict[str, dict[str, float]]) -> Iterator[str]:
+    """From the input's to the restored faces' number of each metric."""
+    for name, score in scores.items():
+        closer = score.get("closer_to_the_original")
+        share = "" if closer is None else f" ({100 * closer:.0f} % closer to the original)"
+        yield f"{name} {score['input']} → {score['restored']}{share}"
 
 
 def _metric_lines(rows: Rows) -> Iterator[str]:
