@@ -274,14 +274,16 @@ def _groups(count: int, most: int, seed: int) -> NDArray[np.int64]:
 
 
 SET_METRICS: Registry[SetMetric] = Registry("set metric")
-"""Every metric of sets; facts: ``direction`` and the ``weights`` it needs fetched."""
+"""Every metric of sets; facts: ``direction``, the ``weights`` it needs fetched, and ``cost_ms``, the CPU time of the
+features of a 512 px picture on one thread (`benchmarks/distribution_cost.py`), shared by metrics of the same resizing."""
 
 _INCEPTION = {"direction": "lower", "weights": ("inception-fid",)}
-SET_METRICS.add("fid", "facefort.metrics.distribution:FID", **_INCEPTION)
-SET_METRICS.add("fid-ffhq512", "facefort.metrics.distribution:FID_FFHQ512", **_INCEPTION)
-SET_METRICS.add("fid-clean", "facefort.metrics.distribution:FID_CLEAN", **_INCEPTION)
-SET_METRICS.add("kid", "facefort.metrics.distribution:KID", **_INCEPTION)
-SET_METRICS.add("kid-clean", "facefort.metrics.distribution:KID_CLEAN", **_INCEPTION)
+_COST, _CLEAN_COST = 75, 80
+SET_METRICS.add("fid", "facefort.metrics.distribution:FID", cost_ms=_COST, **_INCEPTION)
+SET_METRICS.add("fid-ffhq512", "facefort.metrics.distribution:FID_FFHQ512", cost_ms=_COST, **_INCEPTION)
+SET_METRICS.add("fid-clean", "facefort.metrics.distribution:FID_CLEAN", cost_ms=_CLEAN_COST, **_INCEPTION)
+SET_METRICS.add("kid", "facefort.metrics.distribution:KID", cost_ms=_COST, **_INCEPTION)
+SET_METRICS.add("kid-clean", "facefort.metrics.distribution:KID_CLEAN", cost_ms=_CLEAN_COST, **_INCEPTION)
 
 
 def set_metric(name: str) -> SetMetric:
