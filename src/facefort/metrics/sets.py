@@ -275,7 +275,7 @@ def _groups(count: int, most: int, seed: int) -> NDArray[np.int64]:
 
 SET_METRICS: Registry[SetMetric] = Registry("set metric")
 """Every metric of sets; facts: ``direction``, the ``weights`` it needs fetched, and ``cost_ms``, the CPU time of the
-features of a 512 px picture on one thread (`benchmarks/distribution_cost.py`), shared by metrics of the same resizing."""
+features of a 512 px picture on one thread (`benchmarks/distribution_cost.py`)."""
 
 _INCEPTION = {"direction": "lower", "weights": ("inception-fid",)}
 _COST, _CLEAN_COST = 75, 80
