@@ -71,10 +71,18 @@ def test_training_learns_the_codes_of_the_clean_face() -> None:
     assert torch.allclose(again.own["code"], by_hand, atol=1e-5)
 
 
+VQFR_CODES = {"out_size": 32, "base_channels": 8, "num_code": 16, "code_dim": 8}
+TINY_PARTS: dict[str, dict[str, object]] = {
+    "parsenet": PARSER,
+    "vqgan": {"img_size": 32, **CODES},
+    "vqgan_v1": VQFR_CODES,
+    "vqgan_v2": VQFR_CODES,
+}
+
+
 @pytest.mark.parametrize("name", PARTS.names())
 def test_a_part_is_built_saved_found_and_refused_as_a_restorer(name: str, tmp_path: Path) -> None:
-    options = PARSER if name == "parsenet" else {"img_size": 32, **CODES}
-    part = build(name, "zoo", **options)
+    part = build(name, "zoo", **TINY_PARTS[name])
     torch.save(part.network.state_dict(), tmp_path / "part.pth")
     again = load_part(tmp_path / "part.pth")
     assert again.architecture.name == name
