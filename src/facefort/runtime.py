@@ -84,6 +84,13 @@ def has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def is_traced() -> bool:
+    """Whether a graph for another program is being recorded, which has no functions of this one's own."""
+    import torch
+
+    return bool(torch.jit.is_tracing() or torch.compiler.is_compiling())  # type: ignore[attr-defined, no-untyped-call]
+
+
 def seed_everything(seed: int) -> None:
     """Seed Python, numpy and torch."""
     import numpy as np

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -182,3 +183,12 @@ def test_the_layer_splits_its_offsets_as_the_official_code_does() -> None:
         padding=1,
     )
     torch.testing.assert_close(layer(x, feature).double(), wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [{"padding": 1}, {"stride": 2, "padding": 2, "dilation": 2}, {}])
+def test_what_graphs_of_other_programs_get_is_the_same(sizes) -> None:
+    parts = draw(**sizes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(lambda *given: deform_conv2d(*given, **sizes), parts)
+    assert torch.allclose(traced(*parts), deform_conv2d(*parts, **sizes), atol=1e-5)

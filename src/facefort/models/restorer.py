@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,6 +44,8 @@ class Restorer(nn.Module):
         self.options = options
         self.origin = origin
         self.runtime = Runtime()
+        self.compiled: Callable[[Tensor], Tensor] | None = None
+        """The same network by other means (:mod:`facefort.models.ways`), for :meth:`restore` alone."""
 
     @property
     def name(self) -> str:
@@ -57,6 +60,7 @@ class Restorer(nn.Module):
     def on(self, runtime: Runtime) -> Restorer:
         """Move to the runtime's device and remember its precision; returns itself."""
         self.runtime = runtime
+        self.compiled = None
         runtime.place(self)
         return self
 
@@ -97,14 +101,15 @@ class Restorer(nn.Module):
     def restore(self, faces: Tensor) -> Tensor:
         """Restore (N, 3, S, S) in [0, 1], clamped to [0, 1].
 
-        A bfloat16 pass that yields NaN is repeated in float32 before it is called a failure.
+        A pass in bfloat16, or by other means, that yields NaN is repeated in float32 before it is called a failure.
 
         Raises:
             ModelError: the network returns NaN or infinity, or one flat colour for a face that is not flat.
         """
         faces = faces.to(self.runtime.device)
-        restored = self(faces)
-        if not bool(restored.isfinite().all()) and self.runtime.precision != "fp32":
+        restored = self.compiled(faces) if self.compiled else self(faces)
+        plain = self.compiled is None and self.runtime.precision == "fp32"
+        if not plain and not bool(restored.isfinite().all()):
             runtime, self.runtime = self.runtime, Runtime(self.runtime.device)
             try:
                 restored = self(faces)

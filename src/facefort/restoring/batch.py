@@ -132,7 +132,8 @@ def _recorded(settings: RestoreSettings) -> Values:
 def _record(settings: RestoreSettings, tools: Tools) -> dict[str, Any]:
     restorer = tools.restorer
     weights = {restorer.name: restorer.origin.sha256}
-    return provenance(seed=settings.seed, runtime=restorer.runtime, weights=weights) | {"recogniser": RECOGNISER}
+    more = {"recogniser": RECOGNISER, "computed by": str(tools.choice)}
+    return provenance(seed=settings.seed, runtime=restorer.runtime, weights=weights) | more
 
 
 class _Session:

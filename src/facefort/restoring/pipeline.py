@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from facefort.faces.face import Face
 from facefort.faces.paste import keep_colour, paste
 from facefort.models.judges.identity import Recogniser
 from facefort.models.restorer import Restorer
+from facefort.models.ways import Choice
 from facefort.pictures.levels import Pixels
 from facefort.pictures.photo import Photo
 from facefort.pictures.tensors import round_to_8_bits, to_batch, to_pictures
@@ -102,6 +103,8 @@ class Tools:
     restorer: Restorer
     detector: Detector
     judge: Recogniser
+    choice: Choice = field(default_factory=Choice)
+    """How the restorer is computed, and what else was tried."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,6 +53,11 @@ class RestoreSettings:
     seed: int = option("seed of models that draw noise", 0)
     device: str = option("device", "auto")
     precision: str = option("arithmetic of the restorer", "auto", choices=("auto", "fp32", "bf16"))
+    backend: str = option(
+        "library that computes the restorer; auto takes the fastest whose pictures are float32's",
+        "auto",
+        choices=("auto", "torch", "openvino"),
+    )
 
 
 _NOT_IN_RESULT = ("inputs", "max_pixels", "batch", "limit")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from facefort.faces.detect import detector
-from facefort.models import load
+from facefort.models import load, ways
 from facefort.models.judges.identity import recogniser
 from facefort.models.restorer import Restorer
 from facefort.restoring.pipeline import Tools
 from facefort.restoring.settings import RestoreSettings
-from facefort.runtime import choose
 
 RECOGNISER = "dlib"
 
@@ -26,9 +25,11 @@ def load_tools(settings: RestoreSettings, restorer: Restorer | None = None) -> T
         UnknownNameError: no such model or detector.
         UsageError: no such device here.
     """
-    runtime = choose(settings.device, settings.precision)
+    restorer = restorer or load(settings.model)
+    choice = ways.take(restorer, settings.device, settings.precision, settings.backend)
     return Tools(
-        restorer=(restorer or load(settings.model)).on(runtime),
+        restorer=restorer,
         detector=detector(settings.detector, threshold=settings.threshold, min_size=settings.min_face),
         judge=recogniser(RECOGNISER),
+        choice=choice,
     )

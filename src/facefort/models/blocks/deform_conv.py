@@ -21,6 +21,8 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
+from facefort import runtime
+
 # Sampled values per part: few enough for a processor's cache, enough for a GPU to be busy.
 _CPU_PART, _GPU_PART = 2**20, 2**26
 
@@ -91,11 +93,42 @@ def deform_conv2d(
     if not fits:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (x, offset, mask, weight))
         raise ValueError(f"a deformable convolution cannot have map, offsets, mask and kernel of shapes {shapes}")
+    if runtime.is_traced():
+        return _in_plain_operations(x, offset, mask, weight, bias, geometry)
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     with torch.autocast(device, enabled=False):
         out: Tensor = _DeformConv.apply(x, offset, mask, weight, bias, geometry, dtype)  # type: ignore[no-untyped-call]
     return out
+
+
+def _in_plain_operations(
+    x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geometry: _Geometry
+) -> Tensor:
+    """The same from operations that graphs of other programs have; it holds all samples at once."""
+    # A tracer's sizes are tensors; a graph is of one size.
+    geometry = _Geometry(int(geometry.height), int(geometry.width), *geometry[2:-1], int(geometry.groups))
+    n, groups = int(x.shape[0]), geometry.groups
+    height, width = geometry.outputs
+    down, right = (
+        torch.arange(taps, device=x.device) * geometry.dilation - geometry.padding for taps in geometry.kernel
+    )
+    taps = math.prod(geometry.kernel)
+    rows = (torch.arange(height, device=x.device) * geometry.stride).view(1, height, 1)
+    columns = (torch.arange(width, device=x.device) * geometry.stride).view(1, 1, width)
+    shift = offset.float().view(n * groups, taps, 2, height, width)
+    places_down = shift[:, :, 0] + (rows + down.repeat_interleave(geometry.kernel[1]).view(taps, 1, 1))
+    places_right = shift[:, :, 1] + (columns + right.repeat(geometry.kernel[0]).view(taps, 1, 1))
+    # From pixels to [-1, 1], whose ends are the centres of the outermost pixels.
+    grid = torch.stack(
+        [2 * places_right / max(geometry.width - 1, 1) - 1, 2 * places_down / max(geometry.height - 1, 1) - 1], -1
+    )
+    maps = x.float().reshape(n * groups, -1, geometry.height, geometry.width)
+    sampled = F.grid_sample(maps, grid.view(n * groups, taps * height, width, 2), align_corners=True)
+    sampled = sampled.view(n * groups, -1, taps, height * width) * mask.float().view(n * groups, 1, taps, -1)
+    kernel = weight.float().flatten(1)
+    out = (kernel @ sampled.view(n, kernel.shape[1], height * width)).view(n, -1, height, width)
+    return out if bias is None else out + bias.float().view(-1, 1, 1)
 
 
 class DeformConvPack(nn.Module):

@@ -124,8 +124,9 @@ def _backward(
     precise = torch.promote_types(x.dtype, torch.float32)
     mean, deviation = mean.to(precise), deviation.to(precise)
     product = gradient * x
-    sums = gradient.sum((2, 3), dtype=precise)
-    moments = product.sum((2, 3), dtype=precise)
+    # Added up in float32 and rounded once, as the maps are: to widen the maps first takes six times as long.
+    sums = gradient.sum((2, 3)).to(precise)
+    moments = product.sum((2, 3)).to(precise)
 
     def over_group(values: Tensor) -> Tensor:
         return (values * scale).view(n, groups, -1).sum(2) / (channels // groups * height * width)

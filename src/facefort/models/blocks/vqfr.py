@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from facefort import runtime
 from facefort.models.blocks.deform_conv import DeformConvPack
 from facefort.models.blocks.vq import check_grad_mode, mixture, with_gradient_of
 
@@ -54,7 +55,8 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         large = x.shape[2] * x.shape[3] >= _LARGE and x.is_contiguous(memory_format=torch.channels_last)
-        if not large or x.dtype != torch.float32 or x.device.type != "cpu":
+        traced = runtime.is_traced()
+        if not large or traced or x.dtype != torch.float32 or x.device.type != "cpu":
             return super().forward(x)
         out: Tensor = _ExactNorm.apply(x, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
         return out
@@ -191,7 +193,8 @@ def resize(x: Tensor, scale: float) -> Tensor:
     """Bilinear resize without antialiasing."""
     if scale == 1:
         return x
-    side = (round(x.shape[2] * scale), round(x.shape[3] * scale))
+    # A tracer's sizes are tensors, which Python does not round; adding a half is the same for sizes.
+    side = (int(x.shape[2] * scale + 0.5), int(x.shape[3] * scale + 0.5))
     return F.interpolate(x, size=side, mode="bilinear", align_corners=False)
 
 

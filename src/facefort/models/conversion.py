@@ -1,0 +1,225 @@
+"""A restorer as a graph that other programs run: ONNX and OpenVINO, and how near its pictures stay.
+
+The graph takes one aligned face, (1, 3, S, S) RGB in [0, 1], and returns the restored one in the same form, clamped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import math
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facefort.errors import ModelError, UsageError
+from facefort.files import explained
+from facefort.models.restorer import Restorer
+from facefort.models.sources import faces as sample_faces
+from facefort.pictures.degrade import degrade
+from facefort.runtime import Precision
+
+if TYPE_CHECKING:
+    import openvino
+
+Compiled = Callable[[Tensor], Tensor]
+"""(N, 3, S, S) in [0, 1] -> the same, clamped; without a gradient."""
+
+SAME_GRAPH = 70.0
+"""A graph in the same arithmetic must come this near, in dB: a twelfth of what rounding to 8 bits changes."""
+_OPSET = 18
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far two ways to compute the same faces are apart.
+
+    Attributes:
+        psnr: of the worst face, in dB.
+        largest: largest difference of a value, on [0, 1].
+        faces: how many were compared.
+    """
+
+    psnr: float
+    largest: float
+    faces: int
+
+    @classmethod
+    def of(cls, ours: Tensor, theirs: Tensor) -> Parity:
+        """Compare two batches (N, 3, S, S) in [0, 1]."""
+        apart = (ours.double() - theirs.double()).abs()
+        worst = float(apart.square().flatten(1).mean(1).max())
+        return cls(-10 * math.log10(worst) if worst > 0 else math.inf, float(apart.max()), len(ours))
+
+    def __str__(self) -> str:
+        near = "equal" if self.psnr == math.inf else f"{self.psnr:.1f} dB"
+        return f"{near} over {self.faces} faces, largest difference {self.largest:.1e}"
+
+
+class OneFace(nn.Module):
+    """A restorer as the graph computes it: one face, clamped, in float32."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        super().__init__()
+        self.restorer = restorer
+
+    def forward(self, face: Tensor) -> Tensor:
+        """(1, 3, S, S) in [0, 1] -> the same."""
+        restored: Tensor = self.restorer(face).clamp(0, 1)
+        return restored
+
+
+def probe(size: int, count: int = 4) -> Tensor:
+    """Degraded faces of generated people, (N, 3, S, S), that every comparison looks at."""
+    batch = next(iter(sample_faces("samples", size, limit=count).batches(count)))
+    return degrade(batch.faces, "gfpgan", seed=1, names=batch.names).pictures
+
+
+def needs(package: str, extra: str) -> None:
+    """Make sure that an optional package is installed.
+
+    Raises:
+        UsageError: it is not; the message says how to install it.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise UsageError(f"this needs the package {package}; pip install 'facefort[{extra}]'")
+
+
+def _openvino() -> Any:  # noqa: ANN401 - the package has no types
+    """The package, with its statistics off: its converter would send them over the network."""
+    needs("openvino", "openvino")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
+
+
+def to_openvino(restorer: Restorer) -> openvino.Model:
+    """The restorer as a graph of OpenVINO.
+
+    Raises:
+        UsageError: openvino is not installed.
+        ModelError: the network cannot be converted.
+    """
+    openvino = _openvino()
+    shape = (1, 3, restorer.size, restorer.size)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer's, on shapes that are fixed here
+            return openvino.convert_model(OneFace(restorer), example_input=torch.rand(shape), input=[list(shape)])
+    except Exception as error:
+        raise ModelError(f"OpenVINO cannot convert {restorer.name}: {_first_line(error)}") from error
+
+
+def run_openvino(model: openvino.Model | Path, precision: Precision = "fp32") -> Compiled:
+    """Compile a graph for this processor."""
+    openvino = _openvino()
+    hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    compiled = openvino.Core().compile_model(model, "CPU", hint)
+
+    def run(faces: Tensor) -> Tensor:
+        return torch.cat([torch.from_numpy(compiled(face[None].numpy())[0].copy()) for face in faces])
+
+    return run
+
+
+def save_openvino(model: openvino.Model, target: Path) -> None:
+    """Write ``target`` (.xml) and the numbers beside it (.bin), both or neither."""
+    openvino = _openvino()
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
+            made = Path(folder) / target.name
+            openvino.save_model(model, made, compress_to_fp16=False)
+            os.replace(made.with_suffix(".bin"), target.with_suffix(".bin"))
+            os.replace(made, target)
+
+
+def save_onnx(restorer: Restorer, target: Path) -> None:
+    """Write the restorer as an ONNX graph, one file.
+
+    Raises:
+        UsageError: onnx or onnxscript is not installed.
+        ModelError: the network cannot be converted.
+        OutputError: the place cannot be written.
+    """
+    needs("onnx", "onnx")
+    needs("onnxscript", "onnx")
+    face = torch.rand(1, 3, restorer.size, restorer.size)
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
+            made = Path(folder) / target.name
+            try:
+                with torch.no_grad(), warnings.catch_warnings(), _quiet("torch.onnx"):
+                    warnings.simplefilter("ignore")
+                    program = torch.onnx.export(
+                        OneFace(restorer),
+                        (face,),
+                        input_names=["face"],
+                        output_names=["restored"],
+                        opset_version=_OPSET,
+                        dynamo=True,
+                        verbose=False,
+                    )
+                assert program is not None
+                program.save(made, external_data=False)
+            except OSError:
+                raise
+            except Exception as error:
+                raise ModelError(f"{restorer.name} cannot be written as ONNX: {_first_line(error)}") from error
+            os.replace(made, target)
+
+
+def run_onnx(file: Path) -> Compiled:
+    """Open an ONNX graph with onnxruntime on the processor."""
+    needs("onnxruntime", "onnx")
+    import onnxruntime
+
+    session: Any = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+    def run(faces: Tensor) -> Tensor:
+        done = [session.run(None, {"face": face[None].numpy()})[0] for face in faces]
+        return torch.from_numpy(np.concatenate(done))
+
+    return run
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's remarks on packages that nothing here needs from the user."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
+
+
+__all__ = [
+    "SAME_GRAPH",
+    "Compiled",
+    "OneFace",
+    "Parity",
+    "probe",
+    "run_onnx",
+    "run_openvino",
+    "save_onnx",
+    "save_openvino",
+    "to_openvino",
+]
