@@ -120,10 +120,12 @@ def to_openvino(restorer: Restorer) -> openvino.Model:
         raise ModelError(f"OpenVINO cannot convert {restorer.name}: {_first_line(error)}") from error
 
 
-def run_openvino(model: openvino.Model | Path, precision: Precision = "fp32") -> Compiled:
-    """Compile a graph for this processor."""
+def run_openvino(model: openvino.Model | Path, precision: Precision = "fp32", threads: int = 0) -> Compiled:
+    """Compile a graph for this processor; 0 threads are as many as it has cores."""
     openvino = _openvino()
-    hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    hint: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    if threads:
+        hint["INFERENCE_NUM_THREADS"] = threads
     compiled = openvino.Core().compile_model(model, "CPU", hint)
 
     def run(faces: Tensor) -> Tensor:

@@ -148,12 +148,12 @@ def _compiled(restorer: Restorer, precision: Precision) -> Compiled:
     file = cache_dir() / "openvino" / f"{_key(restorer, restorer.runtime)}.xml"
     if restorer.origin.sha256 and file.exists():
         with contextlib.suppress(RuntimeError):  # a damaged graph is made again
-            return run_openvino(file, precision)
+            return run_openvino(file, precision, restorer.runtime.threads)
     graph = to_openvino(restorer)
     if restorer.origin.sha256:
         with contextlib.suppress(OutputError):
             save_openvino(graph, file)
-    return run_openvino(graph, precision)
+    return run_openvino(graph, precision, restorer.runtime.threads)
 
 
 def _measured(restorer: Restorer, ways: list[Way], place: Runtime) -> Choice:

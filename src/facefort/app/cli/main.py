@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from facefort import __version__
+from facefort import __version__, runtime
 from facefort.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FacefortError, suggest
 
 # verb -> (module of its command, what the list of verbs says of it)
@@ -72,6 +72,7 @@ def main() -> None:
 def entry() -> None:
     """The console script."""
     logging.basicConfig(level=logging.WARNING, format="facefort: %(message)s")
+    runtime.keep_freed_memory()
     sys.exit(run(sys.argv[1:]))
 
 
