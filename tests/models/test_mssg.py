@@ -73,6 +73,8 @@ def test_training_learns_the_codes_of_the_clean_face() -> None:
 
 VQFR_CODES = {"out_size": 32, "base_channels": 8, "num_code": 16, "code_dim": 8}
 TINY_PARTS: dict[str, dict[str, object]] = {
+    "gfpgan_prior": {"out_size": 32, "num_style_feat": 8, "narrow": 0.03125},
+    "gpen_prior": {"out_size": 32, "style_dim": 8, "n_mlp": 2, "narrow": 0.03125},
     "parsenet": PARSER,
     "vqgan": {"img_size": 32, **CODES},
     "vqgan_v1": VQFR_CODES,

@@ -15,7 +15,7 @@ from facefort.errors import UsageError, WeightsError
 from facefort.files import CACHE_VARIABLE
 from facefort.models import prior
 from facefort.models.openvino_ir import constants
-from facefort.models.prior import LATENT, STYLES, FacePrior, haar_upsample, latent
+from facefort.models.prior import LATENT, PSI, STYLES, FacePrior, _directions, codes, haar_upsample, latent
 
 needs_weights = pytest.mark.weights("mobilestylegan")
 
@@ -284,3 +284,29 @@ def test_damaged_files_are_reported_in_one_line(tmp_path: Path, graph: str, numb
     with pytest.raises(WeightsError, match=r"net.xml .* damaged") as caught:
         constants(tmp_path / "net.xml")
     assert "\n" not in str(caught.value)
+
+
+@needs_weights
+def test_a_code_is_the_faces_own_and_says_how_far_it_is_from_the_mean(generator: FacePrior) -> None:
+    seeds = list(range(90))
+    found = codes(seeds, 64)
+    assert found.shape == (90, 64)
+    assert torch.allclose(codes([seeds[7]], 64), found[7:8], atol=1e-5)
+    assert torch.equal(found[:, -1], torch.full((90,), 4.0))
+    # Truncation shortens a code as it does the style; along each direction styles have unit variance before it.
+    lengths = torch.stack([found[k::3, :-1].square().mean().sqrt() for k in range(3)])
+    assert torch.allclose(lengths, torch.tensor(PSI), atol=0.08), lengths
+
+
+@needs_weights
+def test_long_codes_hold_all_of_a_style(generator: FacePrior) -> None:
+    whole = codes([3, 4], 513)[:, :-1].double()
+    directions, deviations = _directions()
+    styles = (whole * deviations) @ directions.T
+    wanted = [PSI[seed % 3] * (generator.mapping(latent(seed)) - generator.mean) for seed in (3, 4)]
+    assert torch.allclose(styles.float(), torch.cat(wanted), atol=1e-3)
+
+
+def test_a_code_has_no_other_widths() -> None:
+    with pytest.raises(ValueError, match="2 to 513"):
+        codes([0], 1)

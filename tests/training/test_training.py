@@ -23,7 +23,8 @@ from facefort.training.export import export_weights
 from facefort.training.loop import Trainer, Watch
 from facefort.training.recipe import CriticSettings, DataSettings, LossSettings, Recipe
 from facefort.training.robust import with_twins
-from facefort.training.run import ParsingValidation, _beginning
+from facefort.training.run import _beginning
+from facefort.training.validation import ParsingValidation
 
 TINY = {"out_size": 32, "num_style_feat": 8, "num_mlp": 0, "narrow": 0.03125, "channel_multiplier": 1}
 
@@ -272,7 +273,8 @@ from facefort import config
 from facefort.training.loop import Trainer, Watch, join
 from facefort.training.data import Batches, FaceBank
 from facefort.training.recipe import Recipe
-from facefort.training.run import ParsingValidation, _beginning
+from facefort.training.run import _beginning
+from facefort.training.validation import ParsingValidation
 from facefort.models import build
 settings = config.load(Recipe, Path(sys.argv[1]))
 rank, world = join()

@@ -278,6 +278,43 @@ def prior() -> FacePrior:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+@torch.no_grad()
+def codes(seeds: Sequence[int], width: int) -> Tensor:
+    """Short codes of the faces of some seeds, from which a smaller generator can learn to draw them.
+
+    A code is the face's style, truncated as :meth:`FacePrior.draw` truncates it, in the directions in which styles
+    differ most, each of unit variance over untruncated draws; the last number is the same for all, half the root of
+    the width, so that a network which scales its codes to unit length still sees how far a face is from the mean.
+
+    Args:
+        seeds: of the faces.
+        width: numbers of a code, 2 to 513.
+
+    Returns:
+        (N, width), float32.
+    """
+    if not 2 <= width <= LATENT + 1:
+        raise ValueError(f"a code has 2 to {LATENT + 1} numbers, not {width}")
+    model = prior()
+    directions, deviations = _directions()
+    shifts = torch.cat([PSI[seed % 3] * (model.mapping(latent(seed).to(model.mean)) - model.mean) for seed in seeds])
+    places = (shifts.double() @ directions[:, : width - 1] / deviations[: width - 1]).float()
+    return torch.cat([places, places.new_full((len(seeds), 1), 0.5 * math.sqrt(width))], 1)
+
+
+@functools.cache
+@torch.no_grad()
+def _directions() -> tuple[Tensor, Tensor]:
+    """Orthogonal directions of the styles (512, 512), a column each, and the deviations along them, largest first."""
+    z = np.random.RandomState(0).randn(_MEAN_DRAWS, LATENT)
+    w = prior().mapping(torch.from_numpy(z).float()).double()
+    variances, directions = torch.linalg.eigh(torch.cov(w.T))
+    directions, variances = directions.flip(1), variances.flip(0)
+    # An eigenvector's sign is the library's choice: make it ours.
+    signs = directions.gather(0, directions.abs().argmax(0, keepdim=True)).sign()
+    return directions * signs, variances.clamp(min=1e-12).sqrt()
+
+
 def weights_digest() -> str:
     """Hex SHA-256 of what the generator is made of: the hashes of its carried files, as the catalogue records them."""
     return sha256_bytes("".join(member.sha256 for member in ASSETS[ASSET].members).encode())

@@ -49,6 +49,7 @@ class FaceBank:
             loaded = list(pool.map(lambda file: _load(file, 2 * size), files))
         self.failed = [f"{file.name}: {why}" for file, why in zip(files, loaded, strict=True) if isinstance(why, str)]
         good = [picture for picture in loaded if not isinstance(picture, str)]
+        self.names = [file.stem for file, picture in zip(files, loaded, strict=True) if not isinstance(picture, str)]
         if not good:
             raise TrainingError("no readable faces to train on; give a folder of aligned faces in data.faces")
         if len(self.failed) > bad_limit * len(files):
@@ -178,6 +179,32 @@ class LabelledBatches(Batches):
         labels = torch.from_numpy(moved[::2, ::2])[None, None]
         flipped = self.settings.flip and torch.rand(1, generator=generator("augment", self.seed, ticket)).item() < 0.5
         return (self.mirrored[labels.long()] if flipped else labels).float()
+
+
+class CodedBatches(Batches):
+    """Batches for a prior: clean faces, and in place of the degraded ones their codes, (B, D, 1, 1).
+
+    Args:
+        codes: of the bank's faces, (N, D).
+
+    Raises:
+        TrainingError: the faces are to be changed, after which the codes would not be theirs.
+    """
+
+    def __init__(self, base: Batches, codes: Tensor) -> None:
+        super().__init__(base.bank, base.settings, base.seed, base.batch, base.rank, base.world)
+        settings = base.settings
+        if settings.flip or settings.jitter or settings.warp or settings.colour:
+            raise TrainingError(
+                "a code stands for a face as it is; set flip, jitter, warp and colour of data to nothing"
+            )
+        self.codes = codes
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        cv2.setNumThreads(1)
+        tickets = range(step * self.batch + self.rank, (step + 1) * self.batch, self.world)
+        clean = torch.cat([self._face(ticket) for ticket in tickets])
+        return clean, self.codes[[self._place(ticket) for ticket in tickets], :, None, None]
 
 
 def _labels(bank: FaceBank, cache: Path) -> np.ndarray:
