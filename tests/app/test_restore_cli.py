@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facefort import samples
+from facefort.app.cli.main import run
+from facefort.models import zoo
 from facefort.pictures.photo import Photo
 
 pytestmark = pytest.mark.weights("centerface", "facemesh", "dlib-resnet")
@@ -198,3 +201,14 @@ def test_only_the_face_in_the_centre(restore, scenes, tmp_path, out):
     assert sorted(row["status"] for row in table(out)) == ["done", "skipped", "skipped"]
     (restored,) = [row for row in table(out) if row["status"] == "done"]
     assert float(restored["x"]) == pytest.approx(160 + 16 + 64 - float(restored["width"]) / 2, abs=20)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_model_of_the_zoo_restores_a_photo_and_keeps_the_person(name, out, capsys):
+    photo = samples.photos()[-1]
+    assert run(["restore", str(photo), "-o", str(out), "-m", name, "--backend", "torch"]) == 0
+    rows = table(out)
+    assert rows
+    assert all(row["same_person"] in ("yes", "unsure") for row in rows)
+    assert all(float(row["sharpness_after"]) > float(row["sharpness_before"]) for row in rows)
+    assert f"{name} was computed by torch in " in capsys.readouterr().out

@@ -42,7 +42,9 @@ class Validation:
         batch = next(iter(open_faces(recipe.samples, size).batches(64)))
         self.clean = batch.faces
         self.judge = recogniser() if any(stage.identity for stage in recipe.losses) else None
-        self.degraded = degrade(batch.faces, recipe.data.presets[0], seed=1, names=batch.names).pictures
+        self.degraded = batch.faces  # of what learns clean faces alone, such as a codebook
+        if recipe.data.clean_share < 1:
+            self.degraded = degrade(batch.faces, recipe.data.presets[0], seed=1, names=batch.names).pictures
 
     def __call__(self, restorer: Restorer, step: int) -> dict[str, float]:
         """Restore, draw the sheet and return LPIPS (both backbones), PSNR and identity of the restored faces."""
