@@ -11,7 +11,7 @@ A codebook look-up has no derivative. What stands in for it is a choice,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,10 @@ from torch.nn import functional as F
 from facefort import runtime
 from facefort.models.blocks.deform_conv import DeformConvPack
 from facefort.models.blocks.vq import check_grad_mode, mixture, with_gradient_of
+from facefort.models.spec import Options, StateDict, TrainingPass
 
+PAPER = "Gu et al., VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder, ECCV 2022"
+LICENCE = "Apache-2.0 (with exceptions for third-party parts)"
 CODES_PER_SIDE = 16
 """Side of the map of codes in the published networks; no key tells the size of the picture, so it is assumed."""
 BETA = 0.25
@@ -319,3 +322,29 @@ def base_and_multipliers(channels: Sequence[int]) -> dict[str, int | tuple[int, 
 def count(state: Mapping[str, Tensor], prefix: str) -> int:
     """How many different numbers or names follow a prefix in the keys."""
     return len({key.removeprefix(prefix).split(".", 1)[0] for key in state if key.startswith(prefix)})
+
+
+def check_sides(x: Tensor, levels: int) -> None:
+    """Raise ValueError unless the sides of (N, 3, H, W) can be halved between that many levels."""
+    factor = 2 ** (levels - 1)
+    if x.shape[2] % factor or x.shape[3] % factor:
+        raise ValueError(f"VQFR takes pictures whose sides are multiples of {factor} px, not {tuple(x.shape[2:])}")
+
+
+def alone(state: StateDict, detect: Callable[[StateDict], Options | None]) -> Options | None:
+    """What ``detect`` says of an auto-encoder's state dict; None of one that only contains it."""
+    if any(not key.startswith(("encoder.", "decoder.", "quantizer.")) for key in state):
+        return None
+    return detect(state)
+
+
+def decoded(network: nn.Module, faces: Tensor) -> Tensor:
+    """The picture of a network that returns it by the name "dec"."""
+    picture: Tensor = network(faces)[0]["dec"]
+    return picture
+
+
+def reproduce(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
+    """The training pass of an auto-encoder: it reproduces the clean face, and what is degraded is not looked at."""
+    found, codebook = network(clean)
+    return TrainingPass(found["dec"], own={"codebook": codebook})

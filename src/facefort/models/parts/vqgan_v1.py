@@ -10,18 +10,24 @@ from torch import Tensor, nn
 from facefort.models.blocks.vq import norm_groups
 from facefort.models.blocks.vqfr import (
     CODES_PER_SIDE,
+    LICENCE,
+    PAPER,
     Codebook,
     Resample,
     ResnetBlock,
+    alone,
     base_and_multipliers,
+    check_sides,
     count,
+    decoded,
     freeze,
     initialise,
     level_name,
     norm_swish,
+    reproduce,
     widths,
 )
-from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
+from facefort.models.spec import Architecture, Options, StateDict
 
 ZOO_PRESET: Options = {
     "out_size": 128,
@@ -185,9 +191,7 @@ class VQGANv1(nn.Module):
         Raises:
             ValueError: a side cannot be halved as often as there are levels.
         """
-        factor = 2 ** (len(self.channels) - 1)
-        if x.shape[2] % factor or x.shape[3] % factor:
-            raise ValueError(f"VQFR takes pictures whose sides are multiples of {factor} px, not {tuple(x.shape[2:])}")
+        check_sides(x, len(self.channels))
         feature: dict[str, Tensor] = self.encoder(x)
         return feature
 
@@ -247,38 +251,20 @@ def detect_codebook(state: StateDict) -> Options | None:
     }
 
 
-def _detect(state: StateDict) -> Options | None:
-    """Options of the auto-encoder's state dict; None where it is another network, or one that contains it."""
-    if any(not key.startswith(("encoder.", "decoder.", "quantizer.")) for key in state):
-        return None
-    return detect_codebook(state)
-
-
 def _build(**options: Any) -> nn.Module:  # noqa: ANN401
     return VQGANv1(**options)
-
-
-def _run(network: nn.Module, faces: Tensor) -> Tensor:
-    picture: Tensor = network(faces)[0]["dec"]
-    return picture
-
-
-def _train(network: nn.Module, degraded: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
-    """Reproduces the clean face: what is degraded is not looked at."""
-    found, codebook = network(clean)
-    return TrainingPass(found["dec"], own={"codebook": codebook})
 
 
 ARCHITECTURE = Architecture(
     name="vqgan_v1",
     title="VQGAN of VQFR v1",
-    paper="Gu et al., VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder, ECCV 2022",
-    licence="Apache-2.0 (with exceptions for third-party parts)",
+    paper=PAPER,
+    licence=LICENCE,
     build=_build,
     presets={"official": {}, "zoo": ZOO_PRESET},
-    detect=_detect,
-    run=_run,
-    train=_train,
+    detect=lambda state: alone(state, detect_codebook),
+    run=decoded,
+    train=reproduce,
     own_losses=("codebook",),
 )
 

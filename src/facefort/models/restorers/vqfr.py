@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.vqfr import (
+    LICENCE,
+    PAPER,
     Resample,
     ResnetBlock,
     TextureWarping,
@@ -180,8 +182,8 @@ def _build(**options: Any) -> nn.Module:  # noqa: ANN401
 ARCHITECTURE = Architecture(
     name="vqfr",
     title="VQFR v1",
-    paper="Gu et al., VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder, ECCV 2022",
-    licence="Apache-2.0 (with exceptions for third-party parts)",
+    paper=PAPER,
+    licence=LICENCE,
     build=_build,
     presets={
         "official": {"out_size": 512},

@@ -33,6 +33,8 @@ from torch.nn import functional as F
 from facefort.models.blocks.input_fusion import InputFusion, fusion_options
 from facefort.models.blocks.vq import check_grad_mode, mixture, with_gradient_of
 from facefort.models.blocks.vqfr import (
+    LICENCE,
+    PAPER,
     ResnetBlock,
     Shrink,
     TextureWarping,
@@ -230,8 +232,8 @@ def _build(**options: Any) -> nn.Module:  # noqa: ANN401
 ARCHITECTURE = Architecture(
     name="vqfr_v2",
     title="VQFR v2",
-    paper="Gu et al., VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder, ECCV 2022",
-    licence="Apache-2.0 (with exceptions for third-party parts)",
+    paper=PAPER,
+    licence=LICENCE,
     build=_build,
     presets={
         "official": {"out_size": 512},
