@@ -1,5 +1,6 @@
 """Graphs for other programs draw what torch draws."""
 
+import logging
 import sys
 
 import pytest
@@ -51,8 +52,10 @@ def test_a_network_that_cannot_be_traced_is_named() -> None:
         raise RuntimeError("no such operation\nand a long trace")
 
     restorer.forward = refuse  # type: ignore[method-assign]
+    level = logging.getLogger().level
     with pytest.raises(ModelError, match="OpenVINO cannot convert gfpgan-128"):
         conversion.to_openvino(restorer)
+    assert logging.getLogger().level == level
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch) -> None:

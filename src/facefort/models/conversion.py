@@ -113,7 +113,8 @@ def to_openvino(restorer: Restorer) -> openvino.Model:
     openvino = _openvino()
     shape = (1, 3, restorer.size, restorer.size)
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        # OpenVINO's converter lowers the level of everybody's log.
+        with torch.no_grad(), warnings.catch_warnings(), _quiet(""):
             warnings.simplefilter("ignore")  # the tracer's, on shapes that are fixed here
             return openvino.convert_model(OneFace(restorer), example_input=torch.rand(shape), input=[list(shape)])
     except Exception as error:
@@ -198,7 +199,7 @@ def run_onnx(file: Path) -> Compiled:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Keep a library's remarks on packages that nothing here needs from the user."""
+    """Keep a library's remarks, on packages that nothing here needs, from the user; then set its level as it was."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
