@@ -152,7 +152,8 @@ def page() -> None:
     """Write `docs/zoo.md` and its picture."""
     kept = json.loads(RESULTS.read_text())
     draw_sheet(DOCS / "images" / "zoo.jpg")
-    text = [HEAD]
+    absent = [TITLES[name].lower() for name in TITLES if name not in kept]
+    text = [HEAD, *([f"Not measured yet: {'; '.join(absent)}."] if absent else [])]
     for name, table in kept.items():
         rows = {row: values for row, values in table["rows"].items() if row in zoo.names() or "sha256" not in values}
         columns = [column for column in rows["input"] if column != "sha256"]
