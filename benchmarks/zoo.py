@@ -119,7 +119,7 @@ def scored(faces: Faces, pictures: Tensor) -> dict[str, float]:
             row[name] = float(apart.mean())
             row[f"{name} closer"] = 100 * float((apart < at_first).float().mean())
     for name in WITHOUT:
-        row[name] = float(torch.cat([metric(name)(part, faces_known=True) for part in pictures.split(16)]).nanmean())
+        row[name] = float(torch.cat([metric(name)(part, faces_known=True) for part in pictures.split(16)]).mean())
     return {name: round(value, 4) for name, value in row.items()}
 
 

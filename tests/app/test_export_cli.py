@@ -20,9 +20,10 @@ def test_a_graph_is_written_compared_and_described(tmp_path, capsys) -> None:
 def test_a_graph_that_draws_other_pictures_is_not_left_behind(tmp_path, capsys, monkeypatch) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr(conversion, "run_openvino", lambda file: lambda faces: faces.flip(3))
+    (tmp_path / "model.xml").write_text("an older graph")
     assert run(["export", "jsfm-128", "--openvino", str(tmp_path / "model.xml")]) != 0
     assert "draws other pictures" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model.xml", "an older graph")]
 
 
 @pytest.mark.parametrize(

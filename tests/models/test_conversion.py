@@ -27,7 +27,8 @@ def test_an_onnx_graph_draws_the_same_and_is_one_file(tmp_path) -> None:
     pytest.importorskip("onnxscript")
     restorer = load("gfpgan-128")
     target = tmp_path / "made" / "gfpgan.onnx"
-    conversion.save_onnx(restorer, target)
+    with conversion.staged(target) as made:
+        conversion.save_onnx(restorer, made)
     faces = conversion.probe(restorer.size, 2)
     parity = Parity.of(conversion.run_onnx(target)(faces), restorer.restore(faces))
     assert parity.psnr > 100, parity
@@ -38,7 +39,8 @@ def test_an_openvino_graph_that_was_kept_draws_the_same(tmp_path) -> None:
     pytest.importorskip("openvino")
     restorer = load("jsfm-128")
     target = tmp_path / "jsfm.xml"
-    conversion.save_openvino(conversion.to_openvino(restorer), target)
+    with conversion.staged(target) as made:
+        conversion.save_openvino(conversion.to_openvino(restorer), made)
     faces = conversion.probe(restorer.size, 2)
     assert Parity.of(conversion.run_openvino(target)(faces), restorer.restore(faces)).psnr > 100
     assert sorted(file.name for file in tmp_path.iterdir()) == ["jsfm.bin", "jsfm.xml"]

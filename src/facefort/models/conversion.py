@@ -122,65 +122,84 @@ def to_openvino(restorer: Restorer) -> openvino.Model:
 
 
 def run_openvino(model: openvino.Model | Path, precision: Precision = "fp32", threads: int = 0) -> Compiled:
-    """Compile a graph for this processor; 0 threads are as many as it has cores."""
+    """Compile a graph for this processor; 0 threads are as many as it has cores.
+
+    Raises:
+        UsageError: openvino is not installed.
+        ModelError: the graph is damaged, or cannot be computed here.
+    """
     openvino = _openvino()
     hint: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
     if threads:
         hint["INFERENCE_NUM_THREADS"] = threads
-    compiled = openvino.Core().compile_model(model, "CPU", hint)
+    try:
+        compiled = openvino.Core().compile_model(model, "CPU", hint)
+    except RuntimeError as error:
+        raise ModelError(f"OpenVINO cannot compile the graph: {_first_line(error)}") from error
 
     def run(faces: Tensor) -> Tensor:
-        return torch.cat([torch.from_numpy(compiled(face[None].numpy())[0].copy()) for face in faces])
+        try:
+            return torch.cat([torch.from_numpy(compiled(face[None].numpy())[0].copy()) for face in faces])
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO cannot run the graph: {_first_line(error)}") from error
 
     return run
 
 
-def save_openvino(model: openvino.Model, target: Path) -> None:
-    """Write ``target`` (.xml) and the numbers beside it (.bin), both or neither."""
-    openvino = _openvino()
-    with explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
-            made = Path(folder) / target.name
-            openvino.save_model(model, made, compress_to_fp16=False)
-            os.replace(made.with_suffix(".bin"), target.with_suffix(".bin"))
-            os.replace(made, target)
+def save_openvino(model: openvino.Model, file: Path) -> None:
+    """Write ``file`` (.xml) and the numbers beside it (.bin)."""
+    _openvino().save_model(model, file, compress_to_fp16=False)
 
 
-def save_onnx(restorer: Restorer, target: Path) -> None:
+def save_onnx(restorer: Restorer, file: Path) -> None:
     """Write the restorer as an ONNX graph, one file.
 
     Raises:
         UsageError: onnx or onnxscript is not installed.
         ModelError: the network cannot be converted.
-        OutputError: the place cannot be written.
     """
     needs("onnx", "onnx")
     needs("onnxscript", "onnx")
     face = torch.rand(1, 3, restorer.size, restorer.size)
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), _quiet("torch.onnx"):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                OneFace(restorer),
+                (face,),
+                input_names=["face"],
+                output_names=["restored"],
+                opset_version=_OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+        assert program is not None
+        program.save(file, external_data=False)
+    except OSError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{restorer.name} cannot be written as ONNX: {_first_line(error)}") from error
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """Where to write a graph that appears under ``target`` only when the block ends well; ``target`` comes last.
+
+    What stood there before stays until then.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
             made = Path(folder) / target.name
-            try:
-                with torch.no_grad(), warnings.catch_warnings(), _quiet("torch.onnx"):
-                    warnings.simplefilter("ignore")
-                    program = torch.onnx.export(
-                        OneFace(restorer),
-                        (face,),
-                        input_names=["face"],
-                        output_names=["restored"],
-                        opset_version=_OPSET,
-                        dynamo=True,
-                        verbose=False,
-                    )
-                assert program is not None
-                program.save(made, external_data=False)
-            except OSError:
-                raise
-            except Exception as error:
-                raise ModelError(f"{restorer.name} cannot be written as ONNX: {_first_line(error)}") from error
-            os.replace(made, target)
+            yield made
+            beside = [file for file in made.parent.iterdir() if file != made]
+            if beside:
+                target.unlink(missing_ok=True)  # an old graph would not fit the new numbers
+            for file in (*beside, made):
+                os.replace(file, target.parent / file.name)
 
 
 def run_onnx(file: Path) -> Compiled:
@@ -224,5 +243,6 @@ __all__ = [
     "run_openvino",
     "save_onnx",
     "save_openvino",
+    "staged",
     "to_openvino",
 ]

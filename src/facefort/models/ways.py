@@ -20,9 +20,18 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from facefort.errors import FacefortError, OutputError, UsageError
+from facefort.errors import FacefortError, ModelError, OutputError, UsageError
 from facefort.files import cache_dir, sha256_bytes, write_text
-from facefort.models.conversion import Compiled, Parity, needs, probe, run_openvino, save_openvino, to_openvino
+from facefort.models.conversion import (
+    Compiled,
+    Parity,
+    needs,
+    probe,
+    run_openvino,
+    save_openvino,
+    staged,
+    to_openvino,
+)
 from facefort.models.restorer import Restorer
 from facefort.runtime import Precision, Runtime, choose, describe, has_bf16
 
@@ -88,14 +97,12 @@ class Choice:
         return "; ".join([said, *out])
 
 
-PLAIN = Way("torch", "fp32")
-
-
 def take(restorer: Restorer, device: str = "auto", precision: str = "auto", backend: str = "auto") -> Choice:
     """Make the restorer's :meth:`~facefort.models.restorer.Restorer.restore` take the fastest way that is allowed.
 
     Args:
-        restorer: changed in place; its differentiable pass stays torch's.
+        restorer: as it was loaded, since what is kept is known by its file; changed in place. Its differentiable
+            pass stays torch's.
         device: see :func:`facefort.runtime.choose`.
         precision: "auto", or the only arithmetic that is allowed; a named one has to pass no gate.
         backend: "auto", "torch" or "openvino"; likewise.
@@ -147,12 +154,12 @@ def _compiled(restorer: Restorer, precision: Precision) -> Compiled:
     """The restorer by OpenVINO; its graph is kept, since a conversion takes seconds."""
     file = cache_dir() / "openvino" / f"{_key(restorer, restorer.runtime)}.xml"
     if restorer.origin.sha256 and file.exists():
-        with contextlib.suppress(RuntimeError):  # a damaged graph is made again
+        with contextlib.suppress(ModelError):  # a damaged graph is made again
             return run_openvino(file, precision, restorer.runtime.threads)
     graph = to_openvino(restorer)
     if restorer.origin.sha256:
-        with contextlib.suppress(OutputError):
-            save_openvino(graph, file)
+        with contextlib.suppress(OutputError), staged(file) as made:
+            save_openvino(graph, made)
     return run_openvino(graph, precision, restorer.runtime.threads)
 
 

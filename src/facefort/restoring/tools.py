@@ -25,8 +25,13 @@ def load_tools(settings: RestoreSettings, restorer: Restorer | None = None) -> T
         UnknownNameError: no such model or detector.
         UsageError: no such device here.
     """
-    restorer = restorer or load(settings.model)
-    choice = ways.take(restorer, settings.device, settings.precision, settings.backend)
+    if restorer is None:
+        restorer = load(settings.model)
+        choice = ways.take(restorer, settings.device, settings.precision, settings.backend)
+    else:
+        # It may have been changed since it was loaded, so that nothing kept by its file holds for it.
+        precision = "fp32" if settings.precision == "auto" else settings.precision
+        choice = ways.take(restorer, settings.device, precision, "torch")
     return Tools(
         restorer=restorer,
         detector=detector(settings.detector, threshold=settings.threshold, min_size=settings.min_face),

@@ -36,14 +36,20 @@ def command(model: str, onnx: Path | None, openvino: Path | None) -> int:
     from facefort.models import conversion, load
     from facefort.runtime import Runtime
 
+    for package, wanted in (("onnx", onnx), ("onnxscript", onnx), ("onnxruntime", onnx), ("openvino", openvino)):
+        if wanted is not None:
+            conversion.needs(package, "openvino" if package == "openvino" else "onnx")
     restorer = load(model).on(Runtime())
     if onnx is not None:
-        conversion.save_onnx(restorer, onnx)
-        _tell(onnx, [onnx], _compared(restorer, conversion.run_onnx(onnx), [onnx]), restorer)
+        with conversion.staged(onnx) as made:
+            conversion.save_onnx(restorer, made)
+            parity = _compared(restorer, conversion.run_onnx(made))
+        _tell(onnx, [onnx], parity, restorer)
     if openvino is not None:
-        files = [openvino, openvino.with_suffix(".bin")]
-        conversion.save_openvino(conversion.to_openvino(restorer), openvino)
-        _tell(openvino, files, _compared(restorer, conversion.run_openvino(openvino), files), restorer)
+        with conversion.staged(openvino) as made:
+            conversion.save_openvino(conversion.to_openvino(restorer), made)
+            parity = _compared(restorer, conversion.run_openvino(made))
+        _tell(openvino, [openvino, openvino.with_suffix(".bin")], parity, restorer)
     return EXIT_OK
 
 
@@ -52,16 +58,14 @@ def _check_ending(flag: str, file: Path | None, ending: str) -> None:
         raise UsageError(f"{flag} takes a file that ends in {ending}, not {file.name}")
 
 
-def _compared(restorer: Restorer, graph: Compiled, files: list[Path]) -> Parity:
-    """How far the graph's pictures are from torch's; files of a graph that is no good are removed."""
+def _compared(restorer: Restorer, graph: Compiled) -> Parity:
+    """How far the graph's pictures are from torch's; one that is no good is refused."""
     from facefort.errors import ModelError
     from facefort.models.conversion import SAME_GRAPH, Parity, probe
 
     faces = probe(restorer.size)
     parity = Parity.of(graph(faces), restorer.restore(faces))
     if parity.psnr < SAME_GRAPH:
-        for file in files:
-            file.unlink()
         raise ModelError(
             f"the graph draws other pictures than {restorer.name} in torch ({parity}; {SAME_GRAPH:.0f} dB are asked "
             "for) and was not kept; a model that draws noise of its own cannot be exported"
