@@ -12,10 +12,9 @@ import torch
 
 from facefort import config
 from facefort.errors import TrainingError
-from facefort.training.data import Batches, CodedBatches, FaceBank
+from facefort.training.data import Batches, CodedBatches, FaceBank, seeds_of
 from facefort.training.recipe import DataSettings, Recipe
 from facefort.training.run import train
-from facefort.training.validation import seeds_of
 
 STILL = {"flip": False, "jitter": 0.0, "warp": 0.0, "colour": 0.0, "sharpen": 0.0}
 TINY = {"out_size": 32, "style_dim": 8, "n_mlp": 1, "narrow": 0.03125}

@@ -77,16 +77,15 @@ def _fitted(
 
 def _explained(state: dict[str, Tensor]) -> str:
     """What a state dict is that no restorer recognises, and what to give instead."""
-    if PARTS.get("parsenet").detect(state) is not None:
-        return "a face parser (ParseNet): it tells parts apart and restores nothing; restorers that need one contain it"
-    for name in ("gpen_prior", "gfpgan_prior"):
-        if PARTS.get(name).detect(state) is not None:
-            return f"{PARTS.get(name).title}: it draws faces and restores nothing; a restorer's checkpoint contains one"
     for entry in RESTORERS:
         architecture = RESTORERS.get(entry.name)
         what = architecture.explain(state) if architecture.explain else None
         if what:
             return f"{what}; give a checkpoint of {architecture.title} itself"
+    for entry in PARTS:
+        part = PARTS.get(entry.name)
+        if part.detect(state) is not None:
+            return f"{part.title} alone, which restores nothing; give a checkpoint of a restorer that contains it"
     some = ", ".join(list(state)[:3])
     return f"of no known restorer (its keys begin with {some}); known: {', '.join(RESTORERS.names())}"
 

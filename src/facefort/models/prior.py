@@ -299,7 +299,14 @@ def codes(seeds: Sequence[int], width: int) -> Tensor:
     directions, deviations = _directions()
     shifts = torch.cat([PSI[seed % 3] * (model.mapping(latent(seed).to(model.mean)) - model.mean) for seed in seeds])
     places = (shifts.double() @ directions[:, : width - 1] / deviations[: width - 1]).float()
-    return torch.cat([places, places.new_full((len(seeds), 1), 0.5 * math.sqrt(width))], 1)
+    return F.pad(places, (0, 1)) + mean_code(width)
+
+
+def mean_code(width: int) -> Tensor:
+    """The code (1, width) of the mean face: nothing but the last number."""
+    code = torch.zeros(1, width)
+    code[0, -1] = 0.5 * math.sqrt(width)
+    return code
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -205,6 +206,19 @@ class CodedBatches(Batches):
         tickets = range(step * self.batch + self.rank, (step + 1) * self.batch, self.world)
         clean = torch.cat([self._face(ticket) for ticket in tickets])
         return clean, self.codes[[self._place(ticket) for ticket in tickets], :, None, None]
+
+
+def seeds_of(names: Sequence[str]) -> list[int]:
+    """The seeds that generated faces are called by ("000123", "synthetic-000123").
+
+    Raises:
+        TrainingError: a name does not end in a number.
+    """
+    found = [re.search(r"(\d+)$", name) for name in names]
+    if not all(found):
+        odd = names[found.index(None)]
+        raise TrainingError(f"a prior learns from generated faces, which are called by their seeds; {odd} is not")
+    return [int(match[1]) for match in found if match]
 
 
 def _labels(bank: FaceBank, cache: Path) -> np.ndarray:

@@ -11,14 +11,14 @@ from facefort import runtime
 from facefort.errors import TrainingError
 from facefort.models.factory import build, load_part
 from facefort.models.parts.parsenet import ParseNet
-from facefort.models.parts.priors import GFPGANPrior, GPENPrior
+from facefort.models.parts.priors import Prior
 from facefort.models.prior import codes
 from facefort.models.restorer import Restorer
 from facefort.models.restorers.hifacegan import HiFaceGAN
-from facefort.training.data import Batches, CodedBatches, FaceBank, LabelledBatches, training_files
+from facefort.training.data import Batches, CodedBatches, FaceBank, LabelledBatches, seeds_of, training_files
 from facefort.training.loop import Progress, Trainer, Watch, join
 from facefort.training.recipe import Recipe
-from facefort.training.validation import ParsingValidation, PriorValidation, Validation, seeds_of
+from facefort.training.validation import ParsingValidation, PriorValidation, Validation
 
 _CALIBRATION = 512
 """Faces with which batch norms are measured."""
@@ -49,7 +49,7 @@ def train(recipe: Recipe, out: Path, on_step: Callable[[Progress], None] | None 
         bank.keep(out / f"faces-{rank}.npy")
     batches = Batches(bank, recipe.data, recipe.seed, recipe.batch, rank, world)
     parser = restorer.network if isinstance(restorer.network, ParseNet) else None
-    prior = restorer.network if isinstance(restorer.network, GPENPrior | GFPGANPrior) else None
+    prior = restorer.network if isinstance(restorer.network, Prior) else None
     if parser is not None:
         batches = LabelledBatches(batches, out / "labels.npy", parser.classes.mirrored())
     if prior is not None:

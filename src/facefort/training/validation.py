@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,19 +11,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facefort.errors import TrainingError
 from facefort.faces.regions import part_labels
 from facefort.files import write_bytes
 from facefort.models.judges.identity import recogniser
 from facefort.models.judges.perceptual import lpips
 from facefort.models.parts.parsenet import ParseNet
-from facefort.models.parts.priors import GFPGANPrior, GPENPrior
-from facefort.models.prior import codes
+from facefort.models.parts.priors import Prior
+from facefort.models.prior import codes, mean_code
 from facefort.models.restorer import Restorer
 from facefort.models.sources import faces as open_faces
 from facefort.pictures.degrade import degrade
-from facefort.pictures.tensors import round_to_8_bits, to_bytes
+from facefort.pictures.tensors import from_bytes, round_to_8_bits, to_bytes
 from facefort.runtime import generator
+from facefort.training.data import seeds_of
 from facefort.training.recipe import Recipe
 
 
@@ -102,12 +101,9 @@ class ParsingValidation:
         }
 
     def _draw(self, found: Tensor, step: int) -> None:
-        colours = cv2.applyColorMap(np.arange(0, 256, 13, dtype=np.uint8), cv2.COLORMAP_TURBO).reshape(-1, 3)
-        faces = np.concatenate(list(to_bytes(self.degraded[:8])), 1)[:, :, ::-1]
-        rows = [faces, *(np.concatenate(list(colours[maps.numpy()]), 1) for maps in (found, self.truth[:8]))]
-        ok, data = cv2.imencode(".png", np.concatenate(rows))
-        assert ok
-        write_bytes(self.folder / f"{step:06d}.png", data.tobytes())
+        colours = cv2.applyColorMap(np.arange(0, 256, 13, dtype=np.uint8), cv2.COLORMAP_TURBO).reshape(-1, 3)[:, ::-1]
+        drawn = [from_bytes(colours[maps.numpy()]) for maps in (found, self.truth[:8])]
+        write_sheet(self.folder / f"{step:06d}.png", [self.degraded[:8], *drawn])
 
 
 class PriorValidation:
@@ -124,10 +120,10 @@ class PriorValidation:
     def __call__(self, restorer: Restorer, step: int) -> dict[str, float]:
         """Draw the sheet and return LPIPS (both backbones) and PSNR of the faces drawn from their codes."""
         prior = restorer.network
-        assert isinstance(prior, GPENPrior | GFPGANPrior)
+        assert isinstance(prior, Prior)
         given = codes(self.seeds, prior.code_width)
-        invented = torch.randn(min(8, len(given)), prior.code_width, generator=generator("prior", 0)) * 0.7
-        invented[:, -1] = given[0, -1]
+        invented = 0.7 * torch.randn(min(8, len(given)), prior.code_width, generator=generator("prior", 0))
+        invented[:, -1] = mean_code(prior.code_width)[0, -1]
         with torch.no_grad():
             both = torch.cat([given, invented]).to(restorer.runtime.device)
             drawn = torch.cat([prior.draw(part).float().cpu() for part in torch.split(both, 8)]).add(1).div(2)
@@ -136,19 +132,6 @@ class PriorValidation:
             scores = {f"lpips-{net}": lpips(net)(ours, self.clean).mean().item() for net in ("alex", "vgg")}
         write_sheet(self.folder / f"{step:06d}.png", [self.clean[:8], ours[:8], new])
         return {name: round(value, 5) for name, value in {**scores, "psnr-rgb": _psnr(ours, self.clean)}.items()}
-
-
-def seeds_of(names: Sequence[str]) -> list[int]:
-    """The seeds that generated faces are called by ("000123", "synthetic-000123").
-
-    Raises:
-        TrainingError: a name does not end in a number.
-    """
-    found = [re.search(r"(\d+)$", name) for name in names]
-    if not all(found):
-        odd = names[found.index(None)]
-        raise TrainingError(f"a prior learns from generated faces, which are called by their seeds; {odd} is not")
-    return [int(match[1]) for match in found if match]
 
 
 def write_sheet(file: Path, rows: Sequence[Tensor]) -> None:

@@ -8,26 +8,17 @@ What the restorer puts in the place of noise is zero here; the kernels that read
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
 from facefort.models.blocks.stylegan2_clean import StyleGAN2Decoder
 from facefort.models.blocks.upfirdn import DEFAULT_TAPS
+from facefort.models.prior import mean_code
 from facefort.models.restorers.gpen import Generator
 from facefort.models.spec import Architecture, Options, StateDict, TrainingPass
 
 _PAPER = "Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020; the prior of"
-
-
-class Prior(Protocol):
-    """A generator that is called with codes."""
-
-    code_width: int
-
-    def draw(self, codes: Tensor) -> Tensor:
-        """Codes (N, D) -> faces (N, 3, S, S) in [-1, 1]."""
-        ...
 
 
 class GPENPrior(Generator):
@@ -73,17 +64,20 @@ class GFPGANPrior(StyleGAN2Decoder):
         return picture
 
 
+Prior = GPENPrior | GFPGANPrior
+"""A generator that draws faces (N, 3, S, S) in [-1, 1] from codes (N, D)."""
+
+
 def _run(network: nn.Module, faces: Tensor) -> Tensor:
     """The face of the mean code: a prior looks at no picture."""
-    assert isinstance(network, GPENPrior | GFPGANPrior)
-    codes = faces.new_zeros(len(faces), network.code_width)
-    codes[:, -1] = 0.5 * network.code_width**0.5
+    assert isinstance(network, Prior)
+    codes = mean_code(network.code_width).to(faces).expand(len(faces), -1)
     return (network.draw(codes) + 1) / 2
 
 
 def _train(network: nn.Module, codes: Tensor, clean: Tensor, teacher: nn.Module | None) -> TrainingPass:
     """Draws what the codes (N, D, 1, 1) stand for; pictures in [0, 1], as the codes pass unscaled."""
-    assert isinstance(network, GPENPrior | GFPGANPrior)
+    assert isinstance(network, Prior)
     return TrainingPass((network.draw(codes.flatten(1)) + 1) / 2)
 
 
