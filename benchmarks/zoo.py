@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facefort.files import write_bytes, write_text
+from facefort.files import sha256_bytes, write_bytes, write_text
 from facefort.metrics import metric
 from facefort.models import load, zoo
 from facefort.models.judges.identity import recogniser
+from facefort.models.restorer import Restorer
 from facefort.models.sources import faces as open_faces
 from facefort.pictures.degrade import degrade
 from facefort.pictures.tensors import from_bytes, round_to_8_bits, to_bytes
@@ -65,25 +66,32 @@ def sets(options: argparse.Namespace) -> Iterator[Faces]:
         yield Faces("real", read(options.real)[1], None)
 
 
-def read(source: str) -> tuple[list[str], Tensor]:
+def read(source: str, size: int = SIZE, limit: int | None = None) -> tuple[list[str], Tensor]:
     names: list[str] = []
     parts: list[Tensor] = []
-    for batch in open_faces(source, SIZE).batches(16):
+    for batch in open_faces(source, size, limit=limit).batches(16):
         names += batch.names
         parts.append(batch.faces)
     return names, torch.cat(parts)
 
 
-def degraded(name: str, source: str) -> Faces:
-    names, clean = read(source)
-    return Faces(name, degrade(clean, "gfpgan", seed=0, names=names).pictures, clean)
+def degraded(
+    name: str, source: str, size: int = SIZE, preset: str = "gfpgan", seed: int = 0, limit: int | None = None
+) -> Faces:
+    names, clean = read(source, size, limit)
+    return Faces(name, degrade(clean, preset, seed=seed, names=names).pictures, clean)
+
+
+def restored(restorer: Restorer, given: Tensor) -> Tensor:
+    return round_to_8_bits(torch.cat([restorer.restore(part) for part in given.split(8)]))
 
 
 def filters() -> dict[str, list[Callable[[np.ndarray], np.ndarray]]]:
     def smaller(picture: np.ndarray, factor: float) -> np.ndarray:
-        side = round(SIZE / factor)
+        whole = len(picture)
+        side = round(whole / factor)
         small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+        return cv2.resize(small, (whole, whole), interpolation=cv2.INTER_CUBIC)
 
     return {
         "bicubic": [lambda p, f=f: smaller(p, f) for f in (1.25, 1.5, 2.0, 3.0)],
@@ -131,10 +139,12 @@ def measure(options: argparse.Namespace) -> None:
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     models = [name for name in zoo.names() if name.endswith(f"-{SIZE}")]
     for faces in sets(options):
-        table = kept.setdefault(faces.name, {})
-        table["faces"] = len(faces.given)
-        rows = table.setdefault("rows", {})
-        if not options.only or "input" not in rows:
+        # Rows of other faces do not stand beside these.
+        digest = sha256_bytes(faces.given.numpy().tobytes())
+        if kept.get(faces.name, {}).get("digest") != digest:
+            kept[faces.name] = {"faces": len(faces.given), "digest": digest, "rows": {}}
+        rows = kept[faces.name]["rows"]
+        if "input" not in rows:
             rows["input"] = scored(faces, faces.given)
             for name, choices in filters().items():
                 rows[name] = scored(faces, filtered(faces, choices))
@@ -142,8 +152,7 @@ def measure(options: argparse.Namespace) -> None:
             restorer = load(name)
             if rows.get(name, {}).get("sha256") == restorer.origin.sha256:
                 continue
-            restored = round_to_8_bits(torch.cat([restorer.restore(part) for part in faces.given.split(8)]))
-            rows[name] = {**scored(faces, restored), "sha256": restorer.origin.sha256}
+            rows[name] = {**scored(faces, restored(restorer, faces.given)), "sha256": restorer.origin.sha256}
             print(faces.name, name, rows[name], flush=True)
         write_text(RESULTS, json.dumps(kept, indent=1) + "\n")
 

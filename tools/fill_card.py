@@ -1,6 +1,6 @@
 """Put scores and costs onto the card of a model of the zoo.
 
-    python benchmarks/restoration_quality.py FACES --model NAME --recognisers dlib,arcface-mbf --json scores.json
+    python benchmarks/restoration_quality.py FACES --model NAME --json scores.json
     python tools/fill_card.py NAME [scores.json]
 
 Costs are counted and measured anew on this machine; scores come from the file.
