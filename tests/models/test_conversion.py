@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,13 +21,15 @@ def test_every_restorer_is_the_same_in_openvino(name: str) -> None:
     faces = conversion.probe(restorer.size, 2)
     run = conversion.run_openvino(conversion.to_openvino(restorer))
     parity = Parity.of(run(faces), restorer.restore(faces))
-    assert parity.psnr > conversion.SAME_GRAPH, parity
+    assert parity.psnr > 100, parity
 
 
-def test_an_onnx_graph_draws_the_same_and_is_one_file(tmp_path) -> None:
+@pytest.mark.parametrize("name", RESTORERS.names())
+def test_every_restorer_is_the_same_in_onnx_and_one_file(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    restorer = load("gfpgan-128")
-    target = tmp_path / "made" / "gfpgan.onnx"
+    torch.manual_seed(0)
+    restorer = build(name, preset="zoo")
+    target = tmp_path / "made" / "restorer.onnx"
     with conversion.staged(target) as made:
         conversion.save_onnx(restorer, made)
     faces = conversion.probe(restorer.size, 2)

@@ -113,12 +113,10 @@ def to_openvino(restorer: Restorer) -> openvino.Model:
     openvino = _openvino()
     shape = (1, 3, restorer.size, restorer.size)
     try:
-        # OpenVINO's converter lowers the level of everybody's log.
-        with torch.no_grad(), warnings.catch_warnings(), _quiet(""):
-            warnings.simplefilter("ignore")  # the tracer's, on shapes that are fixed here
+        with torch.no_grad(), _quiet():
             return openvino.convert_model(OneFace(restorer), example_input=torch.rand(shape), input=[list(shape)])
     except Exception as error:
-        raise ModelError(f"OpenVINO cannot convert {restorer.name}: {_first_line(error)}") from error
+        raise ModelError(f"OpenVINO cannot convert {restorer.name}: {_cause(error)}") from error
 
 
 def run_openvino(model: openvino.Model | Path, precision: Precision = "fp32", threads: int = 0) -> Compiled:
@@ -135,13 +133,13 @@ def run_openvino(model: openvino.Model | Path, precision: Precision = "fp32", th
     try:
         compiled = openvino.Core().compile_model(model, "CPU", hint)
     except RuntimeError as error:
-        raise ModelError(f"OpenVINO cannot compile the graph: {_first_line(error)}") from error
+        raise ModelError(f"OpenVINO cannot compile the graph: {_cause(error)}") from error
 
     def run(faces: Tensor) -> Tensor:
         try:
             return torch.cat([torch.from_numpy(compiled(face[None].numpy())[0].copy()) for face in faces])
         except RuntimeError as error:
-            raise ModelError(f"OpenVINO cannot run the graph: {_first_line(error)}") from error
+            raise ModelError(f"OpenVINO cannot run the graph: {_cause(error)}") from error
 
     return run
 
@@ -162,8 +160,8 @@ def save_onnx(restorer: Restorer, file: Path) -> None:
     needs("onnxscript", "onnx")
     face = torch.rand(1, 3, restorer.size, restorer.size)
     try:
-        with torch.no_grad(), warnings.catch_warnings(), _quiet("torch.onnx"):
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), _quiet():
+            OneFace(restorer)(face)  # what a network decides by its own values, it decides before it is recorded
             program = torch.onnx.export(
                 OneFace(restorer),
                 (face,),
@@ -178,7 +176,7 @@ def save_onnx(restorer: Restorer, file: Path) -> None:
     except OSError:
         raise
     except Exception as error:
-        raise ModelError(f"{restorer.name} cannot be written as ONNX: {_first_line(error)}") from error
+        raise ModelError(f"{restorer.name} cannot be written as ONNX: {_cause(error)}") from error
 
 
 @contextmanager
@@ -217,18 +215,27 @@ def run_onnx(file: Path) -> Compiled:
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Keep a library's remarks, on packages that nothing here needs, from the user; then set its level as it was."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def _quiet() -> Iterator[None]:
+    """Keep the remarks of converters, on shapes and packages that nothing here needs, from the user.
+
+    They set levels of everybody's log, too; afterwards these are what they were.
+    """
+    root = logging.getLogger()
+    level, disabled = root.level, root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
+        root.setLevel(level)
 
 
-def _first_line(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
+    """One line on what went wrong first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__
 

@@ -56,11 +56,14 @@ class BatchNorm(nn.BatchNorm2d):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=False)
+        self._was_calibrated = False
 
     @property
     def calibrated(self) -> bool:
         """Whether any batch has been seen."""
-        return bool(self.num_batches_tracked > 0)
+        if not torch.compiler.is_compiling():  # while a graph is recorded, the number is a symbol
+            self._was_calibrated = bool(self.num_batches_tracked > 0)
+        return self._was_calibrated
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same."""

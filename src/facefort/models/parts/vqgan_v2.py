@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from facefort.models.blocks.vq import Downsample, Upsample, norm_groups
+from facefort.models.blocks.vq import Downsample, Upsample, attend, norm_groups
 from facefort.models.blocks.vqfr import (
     CODES_PER_SIDE,
     LICENCE,
@@ -55,9 +54,7 @@ class AttnBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         h = self.norm(x)
-        q, k, v = (conv(h).flatten(2).transpose(1, 2) for conv in (self.q, self.k, self.v))
-        out = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
-        return x + self.proj_out(out)
+        return x + self.proj_out(attend(self.q(h), self.k(h), self.v(h)))
 
 
 class Encoder(nn.Module):
