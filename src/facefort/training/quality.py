@@ -114,7 +114,7 @@ def pseudo_labels(
         near, far = (torch.einsum("nd,nmd->nm", unit, unit[torch.from_numpy(drawn)]) for drawn in (same, other))
         total += (near.sort(1).values - far.sort(1).values).abs().mean(1).numpy()
     low, high = total.min(), total.max()
-    return np.asarray(100 * (total - low) / max(high - low, 1e-12))
+    return np.asarray(100 * ((total - low) / max(high - low, 1e-12)))
 
 
 def _own_draw(
