@@ -1,6 +1,7 @@
 """Train the zoo, or some of it: parts first, then the restorers that are made with them.
 
     python tools/train_zoo.py [NAME ...] --faces FACES -o RUNS [--processes 2] [--together 1] [--scale 1.0]
+    python tools/train_zoo.py --recipes recipes/ablations --faces FACES -o RUNS
 
 NAME is a recipe of recipes/zoo, such as mssg-128; what it begins with or learns from is trained before it, unless it
 ships or RUNS holds it. FACES is the folder that the recipes' `data/` stands for. A run that was stopped goes on where
@@ -29,9 +30,9 @@ from facefort.training.recipe import Recipe
 RECIPES = Path(__file__).parents[1] / "recipes" / "zoo"
 
 
-def recipes() -> dict[str, Recipe]:
-    """Every recipe of the zoo by its name."""
-    return {path.stem: config.load(Recipe, path) for path in sorted(RECIPES.rglob("*.yaml"))}
+def recipes(folder: Path = RECIPES) -> dict[str, Recipe]:
+    """Every recipe of a folder by its name."""
+    return {path.stem: config.load(Recipe, path) for path in sorted(folder.rglob("*.yaml"))}
 
 
 def needed(recipe: Recipe) -> set[str]:
@@ -107,6 +108,7 @@ def train(name: str, recipe: Recipe, options: argparse.Namespace) -> str:
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the zoo.")
     parser.add_argument("names", nargs="*", help="recipes; all by default")
+    parser.add_argument("--recipes", type=Path, default=RECIPES, help="folder of recipes; the zoo's by default")
     parser.add_argument("--faces", type=Path, required=True, help="folder that holds synthetic256 and celeb128")
     parser.add_argument("-o", "--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--processes", type=int, default=1, help="processes that share each batch")
@@ -119,7 +121,8 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Read the options and train; 1 where a recipe failed."""
-    options, known = _arguments(words), recipes()
+    options = _arguments(words)
+    known = recipes(options.recipes)
     order = ordered(options.names or known, known)
     options.ended = {name: Event() for name in order}
     options.runs.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,12 @@ from facefort.models.parts import PARTS
 from facefort.models.restorers import RESTORERS
 from facefort.training.recipe import Recipe
 
-FOLDER = Path(__file__).parents[2] / "recipes" / "zoo"
-NAMES = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "recipes"
+NAMES = sorted(
+    str(path.relative_to(FOLDER).with_suffix(""))
+    for kind in ("zoo", "ablations")
+    for path in (FOLDER / kind).rglob("*.yaml")
+)
 
 
 def read(name: str) -> Recipe:
@@ -46,4 +50,14 @@ def test_what_a_recipe_freezes_and_fills_is_in_the_network(name: str) -> None:
 
 
 def test_every_restorer_has_a_recipe() -> None:
-    assert {read(name).model for name in NAMES} >= {entry.name for entry in RESTORERS}
+    of_the_zoo = {read(name).model for name in NAMES if name.startswith("zoo/")}
+    assert of_the_zoo >= {entry.name for entry in RESTORERS}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("ablations/") and "-" in name])
+def test_an_ablation_leaves_out_one_thing(name: str) -> None:
+    whole, changed = read(name.split("-")[0]), read(name)
+    assert changed != whole
+    # What differs is the idea itself, not how long or with what the network is trained.
+    for field in ("model", "preset", "data", "steps", "decay", "batch", "rate", "muon", "ema", "seed"):
+        assert getattr(changed, field) == getattr(whole, field)
